@@ -1,0 +1,147 @@
+// One shard of a job: its blocks' parameters, partial sums and optimizer state.
+//
+//                 Push(step t, range)                    Pull(version v)
+//                        |                                     |
+//      BlockAggregator: partial sums along the tree            |
+//                        | all M microbatches are in           |
+//                 Optimizer::Apply                             |
+//                        v                                     v
+//      version t + 1, immutable ------> kept: t and t + 1 -> answers
+//
+// Version v of a block is its state before step v. A block keeps its newest
+// version and the one before: a push for step v proves that its sender held
+// every block of every shard at version v, so the first such push releases
+// version v - 1. Until then some other shard may still need a worker that starts
+// again from v - 1.
+
+#ifndef TESSERA_SERVER_SHARD_SHARD_STORE_H_
+#define TESSERA_SERVER_SHARD_SHARD_STORE_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "common/base/strong_id.h"
+#include "common/device/device.h"
+#include "common/job/job.h"
+#include "common/plan/reduction_tree.h"
+#include "common/plan/shard_plan.h"
+#include "common/tensor/fragments.h"
+
+namespace tessera {
+
+// A gradient's key, and what comes with it.
+struct Contribution {
+  int block = 0;  // Among all blocks of the job.
+  int64_t step = 0;
+  MicrobatchRange range;
+  WorkerId worker;       // Who sent it: for messages and counters only.
+  double loss_sum = 0;   // Over the range's microbatches.
+};
+
+enum class PushOutcome {
+  kAdded,      // Counted; the step still waits for other ranges.
+  kDuplicate,  // Was counted already; nothing changed.
+  kCompleted,  // Counted, and the block moved to version step + 1.
+};
+
+struct PushResult {
+  PushOutcome outcome = PushOutcome::kAdded;
+  int64_t newest_version = 0;  // Of the block, after this push.
+};
+
+// One version of one block. Immutable; `values` lives as long as `owner` does.
+struct BlockVersion {
+  int block = 0;
+  int64_t version = 0;
+  absl::Span<const float> values;  // Host memory.
+  std::shared_ptr<const void> owner;
+};
+
+// Called exactly once, with a version or with why there is none: on the caller's
+// thread before Pull returns, or later on the thread whose push completed the
+// step, which must not be kept long. It may call the store.
+using PullCallback = std::function<void(absl::StatusOr<BlockVersion>)>;
+
+struct WorkerTraffic {
+  WorkerId worker;
+  int64_t pushes = 0;
+  int64_t duplicates = 0;
+  int64_t pushed_bytes = 0;
+};
+
+struct ShardStats {
+  int64_t version_min = 0;
+  int64_t version_max = 0;
+  int64_t parameter_bytes = 0;      // One version of this shard.
+  int64_t older_version_bytes = 0;  // Kept, or referred to by answers.
+  int64_t gradient_bytes = 0;       // Accumulators in use at most, so far.
+  int64_t optimizer_bytes = 0;
+  std::vector<WorkerTraffic> traffic;
+};
+
+// Thread-safe: blocks are independent, each under its own lock.
+class ShardStore {
+ public:
+  // Names no newest version in particular.
+  static constexpr int64_t kNewest = -1;
+
+  // Step `step` is complete on every block of this shard, with the mean loss of
+  // its microbatches (meaningful on shard 0, which owns block 0). Called once a
+  // step, in order, from the completing thread, outside any lock.
+  using StepListener = std::function<void(int64_t step, double mean_loss)>;
+
+  // Draws the initial parameters, version 0. `device` and `job` must outlive
+  // the store. Codes: INVALID_ARGUMENT when `shard` is not of `plan`, or the
+  // plan is not of the job; RESOURCE_EXHAUSTED when memory does not suffice.
+  static absl::StatusOr<std::unique_ptr<ShardStore>> Create(
+      const Job& job, const ShardPlan& plan, int shard, Device& device);
+
+  virtual ~ShardStore() = default;
+
+  // Before the first push; at most one.
+  virtual void SetStepListener(StepListener listener) = 0;
+
+  // Adds a gradient: float32 values of the whole block, the sum over the
+  // range's microbatches. The payload is read before Push returns. Codes, with
+  // the state unchanged:
+  //   INVALID_ARGUMENT  block not of this shard, a range that is no node of the
+  //                     job's tree, wrong payload size, or a value (or loss) that is
+  //                     NaN or infinite: names worker, block and index
+  //   OUT_OF_RANGE      a step above the block's newest version
+  //   UNAVAILABLE       after Shutdown
+  // A step below the newest version was counted already: kDuplicate.
+  virtual absl::StatusOr<PushResult> Push(const Contribution& contribution,
+                                          const FragmentedBytes& payload) = 0;
+
+  // Fetches a version, now or once it exists. Returns a ticket for Cancel.
+  // Codes given to `done`:
+  //   INVALID_ARGUMENT  block not of this shard, or a negative version other
+  //                     than kNewest
+  //   OUT_OF_RANGE      a version older than those held, or newer than the
+  //                     newest + 1, which no push can produce next
+  //   CANCELLED         Cancel
+  //   UNAVAILABLE       Shutdown
+  virtual uint64_t Pull(int block, int64_t version, PullCallback done) = 0;
+
+  // Ends a wait with CANCELLED, on this thread. Does nothing to a pull that has
+  // been answered.
+  virtual void Cancel(int block, uint64_t ticket) = 0;
+
+  // Ends every wait, and all later calls, with UNAVAILABLE.
+  virtual void Shutdown() = 0;
+
+  virtual ShardStats Stats() const = 0;
+
+  // A digest of everything that Push can change (versions, parameters, optimizer
+  // state, partial sums); for tests.
+  virtual uint64_t StateHash() const = 0;
+};
+
+}  // namespace tessera
+
+#endif  // TESSERA_SERVER_SHARD_SHARD_STORE_H_

@@ -1,0 +1,87 @@
+// A worker's connection to all servers: one stream of PushPull to each shard,
+// blocks addressed by the plan, failed calls repeated until they succeed.
+
+#ifndef TESSERA_WORKER_CLIENT_PARAMETER_CLIENT_H_
+#define TESSERA_WORKER_CLIENT_PARAMETER_CLIENT_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "common/base/strong_id.h"
+#include "common/plan/reduction_tree.h"
+#include "common/plan/shard_plan.h"
+#include "common/rpc/credentials.h"
+
+namespace tessera {
+
+struct ParameterClientOptions {
+  uint64_t job_fingerprint = 0;
+  WorkerId worker;
+  // Addresses in shard order; as many as the plan has shards.
+  std::vector<std::string> servers;
+  // How long a server may be out of reach before calls to it fail with
+  // UNAVAILABLE. Until then they are repeated with growing pauses.
+  absl::Duration unreachable_after = absl::Seconds(60);
+  ChannelSecurity security;
+};
+
+struct BlockGradient {
+  int block = 0;
+  int64_t step = 0;
+  MicrobatchRange range;
+  double loss_sum = 0;
+  // The block's gradient: not copied, so it must stay as it is until `done`.
+  absl::Span<const float> values;
+};
+
+// Payload bytes and calls, from the start.
+struct ClientTraffic {
+  int64_t pushed_bytes = 0;
+  int64_t pulled_bytes = 0;
+  int64_t retries = 0;
+};
+
+// Called exactly once for each call, on a thread of the client's, which must not
+// be kept long.
+using BlockDone = std::function<void(absl::Status)>;
+
+// Thread-safe.
+class ParameterClient {
+ public:
+  // Connects in the background. Codes: INVALID_ARGUMENT for a number of servers
+  // that is not the plan's.
+  static absl::StatusOr<std::unique_ptr<ParameterClient>> Create(
+      const ShardPlan& plan, ParameterClientOptions options);
+
+  // Ends all calls with CANCELLED and waits for their callbacks.
+  virtual ~ParameterClient() = default;
+
+  // Pushes a gradient; once its step is complete, writes the block at version
+  // step + 1 to `to` (the block's size) and calls `done`. Codes, besides those
+  // of ParameterService: UNAVAILABLE, naming the server, after
+  // `unreachable_after`.
+  virtual void PushPull(const BlockGradient& gradient, absl::Span<float> to,
+                        BlockDone done) = 0;
+
+  // Writes the block at `version` to `to` and calls `done`. Waits for the
+  // version if it is the next to come. Codes: as PushPull.
+  virtual void Pull(int block, int64_t version, absl::Span<float> to,
+                    BlockDone done) = 0;
+
+  // Ends all calls under way with CANCELLED and waits for their callbacks; later
+  // calls work as before.
+  virtual void CancelAll() = 0;
+
+  virtual ClientTraffic traffic() const = 0;
+};
+
+}  // namespace tessera
+
+#endif  // TESSERA_WORKER_CLIENT_PARAMETER_CLIENT_H_

@@ -1,0 +1,68 @@
+// A model on one device: forward, backward, evaluation.
+//
+// Parameters and gradients lie in flat vectors laid out by the job's layout; the
+// network owns activations and scratch memory only.
+
+#ifndef TESSERA_WORKER_MODEL_NETWORK_H_
+#define TESSERA_WORKER_MODEL_NETWORK_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "common/job/job.h"
+#include "worker/data/dataset.h"
+
+namespace tessera {
+
+// Called as a pass goes, so that communication overlaps with it.
+struct PassHooks {
+  // Before elements [begin, end) of the parameters are first read, layers in
+  // order. Returns once they may be; an error ends the pass with that error.
+  std::function<absl::Status(int64_t begin, int64_t end)> need;
+  // All elements at or above `begin` of the gradient are final, and the pass no
+  // longer reads those of the parameters; `begin` falls from layer to layer, and
+  // the last call has begin = 0.
+  std::function<absl::Status(int64_t begin)> final_from;
+};
+
+struct EvaluationScore {
+  double loss_sum = 0;  // Over the samples.
+  int64_t correct = 0;  // 0 for regression.
+};
+
+// Not thread-safe. A result is a pure function of the arguments (and of the kind
+// of processor): kernels run on the calling thread alone.
+class Network {
+ public:
+  // For batches of up to `max_samples`. `job` must outlive the network. Codes:
+  // RESOURCE_EXHAUSTED, or INTERNAL when the library refuses a shape.
+  static absl::StatusOr<std::unique_ptr<Network>> Create(const Job& job,
+                                                         int max_samples);
+
+  virtual ~Network() = default;
+
+  // The mean loss over the batch's samples, and in `gradient` (every element is
+  // written) its gradient. `params` and `gradient` have layout size. Sample i of
+  // the batch is number `first_sample` + i of step `step`'s global batch: dropout
+  // masks depend on that number only. The batch must have
+  // job.microbatch_size() samples.
+  virtual absl::StatusOr<double> Train(absl::Span<const float> params,
+                                       const Batch& batch, int64_t step,
+                                       int64_t first_sample,
+                                       absl::Span<float> gradient,
+                                       const PassHooks& hooks) = 0;
+
+  // Loss and hits over the batch's samples, dropout off. Any number of samples
+  // up to max_samples. Each sample's result does not depend on the others.
+  virtual absl::StatusOr<EvaluationScore> Evaluate(
+      absl::Span<const float> params, const Batch& batch,
+      const PassHooks& hooks) = 0;
+};
+
+}  // namespace tessera
+
+#endif  // TESSERA_WORKER_MODEL_NETWORK_H_
