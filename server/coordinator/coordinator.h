@@ -67,6 +67,7 @@ struct WorkReport {
   // See GetWorkRequest.
   int64_t have_version = -1;
   double microbatch_seconds = 0;
+  bool gives_up_last = false;
 };
 
 // One chunk of an evaluation.

@@ -64,9 +64,9 @@ class ParameterClient {
   virtual ~ParameterClient() = default;
 
   // Pushes a gradient; once its step is complete, writes the block at version
-  // step + 1 to `to` (the block's size) and calls `done`. Codes, besides those
-  // of ParameterService: UNAVAILABLE, naming the server, after
-  // `unreachable_after`.
+  // step + 1 to `to` (the block's size) and calls `done`. An empty `to` means that
+  // the answer's values are not wanted. Codes, besides those of
+  // ParameterService: UNAVAILABLE, naming the server, after `unreachable_after`.
   virtual void PushPull(const BlockGradient& gradient, absl::Span<float> to,
                         BlockDone done) = 0;
 
