@@ -2,6 +2,7 @@
 
 def catch_test(name, srcs, deps, **kwargs):
     """A cc_test whose main function and status assertions are there already."""
+    kwargs.setdefault("size", "small")
     native.cc_test(
         name = name,
         srcs = srcs,

@@ -1,5 +1,5 @@
-// Assertions about our own code. Input from outside is never checked with these:
-// it gets an absl::Status.
+// Assertions about our own code. Input from outside is never checked with
+// these: it gets an absl::Status.
 
 #ifndef TESSERA_COMMON_BASE_CHECK_H_
 #define TESSERA_COMMON_BASE_CHECK_H_
@@ -13,11 +13,11 @@ namespace tessera::internal {
 }  // namespace tessera::internal
 
 // Aborts the process unless `condition` holds, in every build.
-#define TESSERA_CHECK(condition)                                            \
-  do {                                                                      \
-    if (!(condition)) {                                                     \
-      ::tessera::internal::CheckFailed(__FILE__, __LINE__, #condition);     \
-    }                                                                       \
+#define TESSERA_CHECK(condition)                                        \
+  do {                                                                  \
+    if (!(condition)) {                                                 \
+      ::tessera::internal::CheckFailed(__FILE__, __LINE__, #condition); \
+    }                                                                   \
   } while (false)
 
 #endif  // TESSERA_COMMON_BASE_CHECK_H_

@@ -27,10 +27,9 @@ absl::Status WriteAll(int fd, absl::string_view contents,
   return absl::OkStatus();
 }
 
-absl::Status WriteAndSync(const std::string& path,
-                          absl::string_view contents) {
-  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
-                      0644);
+absl::Status WriteAndSync(const std::string& path, absl::string_view contents) {
+  const int fd =
+      open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (fd < 0) return ErrnoStatus(absl::StrCat("cannot create ", path));
   absl::Status status = WriteAll(fd, contents, path);
   if (close(fd) != 0 && status.ok()) {
@@ -76,7 +75,8 @@ absl::Status WriteFileAtomically(const std::string& path,
   const std::string temporary = absl::StrCat(path, ".tmp", getpid());
   absl::Status status = WriteAndSync(temporary, contents);
   if (status.ok() && rename(temporary.c_str(), path.c_str()) != 0) {
-    status = ErrnoStatus(absl::StrCat("cannot rename ", temporary, " to ", path));
+    status =
+        ErrnoStatus(absl::StrCat("cannot rename ", temporary, " to ", path));
   }
   if (!status.ok()) {
     unlink(temporary.c_str());

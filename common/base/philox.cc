@@ -52,8 +52,8 @@ float Philox::Normal(uint64_t index) const {
 uint64_t Philox::Below(uint64_t index, uint64_t bound) const {
   const std::array<uint32_t, 4> words = Words(index);
   const uint64_t bits = uint64_t{words[1]} << 32 | words[0];
-  return static_cast<uint64_t>(
-      (static_cast<unsigned __int128>(bits) * bound) >> 64);
+  return static_cast<uint64_t>((static_cast<unsigned __int128>(bits) * bound) >>
+                               64);
 }
 
 }  // namespace tessera

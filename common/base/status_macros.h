@@ -18,9 +18,9 @@
 
 // Evaluates `expr`, an absl::StatusOr<T>; returns its status unless it is OK,
 // else moves its value into `lhs`, which may declare a variable.
-#define TESSERA_ASSIGN_OR_RETURN(lhs, expr) \
-  TESSERA_ASSIGN_OR_RETURN_IMPL_(           \
-      TESSERA_CONCAT_(tessera_statusor_, __LINE__), lhs, expr)
+#define TESSERA_ASSIGN_OR_RETURN(lhs, expr)                                    \
+  TESSERA_ASSIGN_OR_RETURN_IMPL_(TESSERA_CONCAT_(tessera_statusor_, __LINE__), \
+                                 lhs, expr)
 
 #define TESSERA_ASSIGN_OR_RETURN_IMPL_(result, lhs, expr) \
   auto result = (expr);                                   \

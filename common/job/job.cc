@@ -79,9 +79,9 @@ absl::Status CheckSizes(const v1::Job& job) {
                absl::StrCat("from 1 to ", kMaxMicrobatches));
   }
   if (job.batch_size() % job.microbatches() != 0) {
-    return Bad("microbatches", job.microbatches(),
-               absl::StrCat("a divisor of batch_size (", job.batch_size(),
-                            ")"));
+    return Bad(
+        "microbatches", job.microbatches(),
+        absl::StrCat("a divisor of batch_size (", job.batch_size(), ")"));
   }
   if (job.block_bytes() < 64 || job.block_bytes() > kMaxBlockBytes ||
       job.block_bytes() % 64 != 0) {
@@ -132,8 +132,7 @@ absl::Status CheckLearningRate(const v1::LearningRate& rate) {
     return Bad("learning_rate.base", rate.base(), "a finite number above 0");
   }
   if (rate.warmup_steps() < 0) {
-    return Bad("learning_rate.warmup_steps", rate.warmup_steps(),
-               "at least 0");
+    return Bad("learning_rate.warmup_steps", rate.warmup_steps(), "at least 0");
   }
   if (rate.has_step()) {
     if (rate.step().every_steps() < 1) {
@@ -277,9 +276,9 @@ template <typename Value, typename Set>
 absl::Status Reconcile(absl::string_view name, Value field, Value found,
                        Set set) {
   if (field != 0 && field != found) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("data_set.", name, ": the job says ", field,
-                     " where the data has ", found, "; leave it out or mend it"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "data_set.", name, ": the job says ", field, " where the data has ",
+        found, "; leave it out or mend it"));
   }
   set(found);
   return absl::OkStatus();
@@ -298,8 +297,7 @@ absl::StatusOr<Job> Job::Create(v1::Job proto) {
   TESSERA_RETURN_IF_ERROR(CheckSizes(proto));
   TESSERA_RETURN_IF_ERROR(CheckDataSet(proto.data_set(), proto.batch_size()));
   TESSERA_RETURN_IF_ERROR(CheckOptimizer(proto.optimizer()));
-  TESSERA_RETURN_IF_ERROR(
-      CheckStop(proto.stop(), proto.data_set().classes()));
+  TESSERA_RETURN_IF_ERROR(CheckStop(proto.stop(), proto.data_set().classes()));
   FillDefaultsInSteps(proto);
   TESSERA_RETURN_IF_ERROR(CheckLearningRate(proto.learning_rate()));
   TESSERA_RETURN_IF_ERROR(CheckEvaluation(proto.evaluation()));
@@ -322,8 +320,7 @@ int64_t Job::evaluation_interval() const {
 
 int Job::evaluation_chunks() const {
   const int64_t examples = proto_.data_set().test_examples();
-  return static_cast<int>((examples + chunk_examples() - 1) /
-                          chunk_examples());
+  return static_cast<int>((examples + chunk_examples() - 1) / chunk_examples());
 }
 
 absl::StatusOr<v1::Job> ParseJobText(absl::string_view text) {
@@ -350,24 +347,20 @@ absl::StatusOr<v1::Job> LoadJobFile(const std::string& path) {
 absl::Status ResolveDataSet(const DataSetFacts& facts, v1::Job& job) {
   v1::DataSet data = job.data_set();
   v1::SampleShape& shape = *data.mutable_sample_shape();
+  TESSERA_RETURN_IF_ERROR(Reconcile(
+      "sample_shape.height", shape.height(), facts.sample_shape.height(),
+      [&](int32_t value) { shape.set_height(value); }));
   TESSERA_RETURN_IF_ERROR(
-      Reconcile("sample_shape.height", shape.height(),
-                facts.sample_shape.height(),
-                [&](int32_t value) { shape.set_height(value); }));
-  TESSERA_RETURN_IF_ERROR(
-      Reconcile("sample_shape.width", shape.width(),
-                facts.sample_shape.width(),
+      Reconcile("sample_shape.width", shape.width(), facts.sample_shape.width(),
                 [&](int32_t value) { shape.set_width(value); }));
-  TESSERA_RETURN_IF_ERROR(
-      Reconcile("sample_shape.channels", shape.channels(),
-                facts.sample_shape.channels(),
-                [&](int32_t value) { shape.set_channels(value); }));
+  TESSERA_RETURN_IF_ERROR(Reconcile(
+      "sample_shape.channels", shape.channels(), facts.sample_shape.channels(),
+      [&](int32_t value) { shape.set_channels(value); }));
   TESSERA_RETURN_IF_ERROR(
       Reconcile("classes", data.classes(), int32_t{facts.classes},
                 [&](int32_t value) { data.set_classes(value); }));
   TESSERA_RETURN_IF_ERROR(
-      Reconcile("train_examples", data.train_examples(),
-                facts.train_examples,
+      Reconcile("train_examples", data.train_examples(), facts.train_examples,
                 [&](int64_t value) { data.set_train_examples(value); }));
   TESSERA_RETURN_IF_ERROR(
       Reconcile("test_examples", data.test_examples(), facts.test_examples,

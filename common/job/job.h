@@ -1,5 +1,5 @@
-// A job, read, checked and worked out: everything that follows from the job file
-// alone. Pure functions, so thread-safe.
+// A job, read, checked and worked out: everything that follows from the job
+// file alone. Pure functions, so thread-safe.
 
 #ifndef TESSERA_COMMON_JOB_JOB_H_
 #define TESSERA_COMMON_JOB_JOB_H_

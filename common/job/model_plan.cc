@@ -50,13 +50,15 @@ class Planner {
  private:
   absl::Status Error(absl::string_view field, absl::string_view what) const {
     return absl::InvalidArgumentError(
-        absl::StrCat("model.layers[", layers_.size(), "] (", current_.name,
-                     ")", field.empty() ? "" : ".", field, ": ", what));
+        absl::StrCat("model.layers[", layers_.size(), "] (", current_.name, ")",
+                     field.empty() ? "" : ".", field, ": ", what));
   }
 
   absl::Status AddLayer(int index) {
     const v1::Layer& layer = job_.model().layers(index);
-    current_ = LayerPlan{.name = NameOf(layer), .layer = layer, .input = shape_,
+    current_ = LayerPlan{.name = NameOf(layer),
+                         .layer = layer,
+                         .input = shape_,
                          .output = shape_};
     switch (layer.kind_case()) {
       case v1::Layer::kDense:
@@ -80,8 +82,9 @@ class Planner {
       case v1::Layer::kRelu:
         break;
       case v1::Layer::KIND_NOT_SET:
-        return Error("", "has no kind: set dense, conv2d, max_pool, relu, "
-                         "flatten or dropout");
+        return Error("",
+                     "has no kind: set dense, conv2d, max_pool, relu, "
+                     "flatten or dropout");
     }
     current_.layer.set_name(current_.name);
     shape_ = current_.output;
@@ -108,9 +111,9 @@ class Planner {
                                 "may leave it out)"));
     }
     if (!shape_.is_flat()) {
-      return Error("", absl::StrCat("a dense layer needs a flat input, not ",
-                                    ToString(shape_),
-                                    ": put flatten {} before it"));
+      return Error(
+          "", absl::StrCat("a dense layer needs a flat input, not ",
+                           ToString(shape_), ": put flatten {} before it"));
     }
     current_.output = {dense.units(), 1, 1};
     AddTensors({dense.units(), shape_.size()}, shape_.size(), dense.units(),
@@ -126,9 +129,10 @@ class Planner {
                    absl::StrCat(conv.filters(), " is not from 1 to 2^24"));
     }
     if (conv.padding() < 0 || conv.padding() >= std::max(conv.kernel(), 1)) {
-      return Error("conv2d.padding",
-                   absl::StrCat(conv.padding(), " is not from 0 to kernel - 1 (",
-                                conv.kernel() - 1, ")"));
+      return Error(
+          "conv2d.padding",
+          absl::StrCat(conv.padding(), " is not from 0 to kernel - 1 (",
+                       conv.kernel() - 1, ")"));
     }
     TESSERA_ASSIGN_OR_RETURN(
         current_.output,
@@ -145,8 +149,8 @@ class Planner {
     v1::MaxPool& pool = *current_.layer.mutable_max_pool();
     if (pool.stride() == 0) pool.set_stride(pool.size());
     TESSERA_ASSIGN_OR_RETURN(
-        current_.output, Windows("max_pool", "size", pool.size(),
-                                 pool.stride(), 0, shape_.channels));
+        current_.output, Windows("max_pool", "size", pool.size(), pool.stride(),
+                                 0, shape_.channels));
     return absl::OkStatus();
   }
 

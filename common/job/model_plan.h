@@ -49,10 +49,10 @@ struct ModelPlan {
 };
 
 // Walks the layers from the sample's shape to the loss. The job's sample_shape
-// and classes must be known. Weights start uniform in +-sqrt(6 / fan_in) before a
-// ReLU (He et al., "Delving deep into rectifiers", 2015) and in
-// +-sqrt(3 / fan_in) elsewhere; biases start at 0. Codes: INVALID_ARGUMENT, naming
-// the layer, the value and what would be right.
+// and classes must be known. Weights start uniform in +-sqrt(6 / fan_in) before
+// a ReLU (He et al., "Delving deep into rectifiers", 2015) and in
+// +-sqrt(3 / fan_in) elsewhere; biases start at 0. Codes: INVALID_ARGUMENT,
+// naming the layer, the value and what would be right.
 absl::StatusOr<ModelPlan> PlanModel(const v1::Job& job);
 
 }  // namespace tessera

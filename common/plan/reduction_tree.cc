@@ -10,7 +10,9 @@ namespace tessera {
 namespace {
 
 // The smallest power of two that is at least `n`.
-int Span(int n) { return static_cast<int>(std::bit_ceil(static_cast<unsigned>(n))); }
+int Span(int n) {
+  return static_cast<int>(std::bit_ceil(static_cast<unsigned>(n)));
+}
 
 }  // namespace
 

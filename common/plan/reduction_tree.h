@@ -51,8 +51,8 @@ class ReductionTree {
   // Whether the range is a node. Nodes are nested or disjoint.
   bool IsNode(const MicrobatchRange& range) const;
 
-  // The rest of the parent of `node`, with which it is summed next; left operand
-  // first, by position. Nothing for the root. `node` must be a node.
+  // The rest of the parent of `node`, with which it is summed next; left
+  // operand first, by position. Nothing for the root. `node` must be a node.
   std::optional<MicrobatchRange> Sibling(const MicrobatchRange& node) const;
 
   // The two nodes that `node` is the sum of; nothing for a single microbatch.

@@ -21,14 +21,14 @@ absl::StatusOr<ShardPlan> ShardPlan::Create(int64_t elements, int shard_count,
   const int64_t block_elements = block_bytes / 4;
   const int64_t blocks = (elements + block_elements - 1) / block_elements;
   if (blocks > std::numeric_limits<int>::max() / 2) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "block_bytes ", block_bytes, " makes ", blocks,
-        " blocks, more than 2^30; use larger blocks"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("block_bytes ", block_bytes, " makes ", blocks,
+                     " blocks, more than 2^30; use larger blocks"));
   }
   if (shard_count > blocks) {
     return absl::InvalidArgumentError(absl::StrCat(
-        shard_count, " servers are more than the job's ", blocks,
-        " blocks of ", block_bytes, " bytes: use at most ", blocks,
+        shard_count, " servers are more than the job's ", blocks, " blocks of ",
+        block_bytes, " bytes: use at most ", blocks,
         " servers, or set block_bytes to ",
         std::max<int64_t>(64, elements * 4 / shard_count / 64 * 64),
         " or less"));
@@ -58,8 +58,7 @@ Interval ShardPlan::ShardElements(int shard) const {
 int ShardPlan::ShardOfBlock(int block) const {
   TESSERA_CHECK(block >= 0 && block < block_count_);
   // The inverse of floor(blocks * shard / shards).
-  const int64_t shard =
-      (int64_t{block + 1} * shard_count_ - 1) / block_count_;
+  const int64_t shard = (int64_t{block + 1} * shard_count_ - 1) / block_count_;
   return static_cast<int>(shard);
 }
 

@@ -21,8 +21,8 @@ absl::StatusOr<int64_t> SizeOf(const TensorSpec& tensor) {
                        dimension, "; every dimension must be at least 1"));
     }
     if (size > kMaxElements / dimension) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "tensor ", tensor.name, " has more than 2^48 elements"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("tensor ", tensor.name, " has more than 2^48 elements"));
     }
     size *= dimension;
   }

@@ -121,7 +121,8 @@ absl::StatusOr<std::optional<PayloadPlace>> FindPayload(
   while (true) {
     const auto tag_begin = static_cast<size_t>(input.CurrentPosition());
     const size_t header_bytes = tag_begin - (place ? place->length : 0);
-    if (header_bytes > kMaxHeaderBytes) return Malformed("its header is too long");
+    if (header_bytes > kMaxHeaderBytes)
+      return Malformed("its header is too long");
     const uint32_t tag = input.ReadTag();
     if (tag == 0) break;
     if (tag != kPayloadTag) {

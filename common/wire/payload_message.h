@@ -33,10 +33,10 @@ inline constexpr int kPayloadField = 15;
 // Header bytes that a message may have besides its payload.
 inline constexpr size_t kMaxHeaderBytes = 16 << 10;
 
-// Parses `message` into `header`, all but the payload, and returns a view of the
-// payload inside `message` (empty when there is none). Codes: INVALID_ARGUMENT
-// for bytes that are no such message, a payload that is there twice, or a header
-// of over kMaxHeaderBytes.
+// Parses `message` into `header`, all but the payload, and returns a view of
+// the payload inside `message` (empty when there is none). Codes:
+// INVALID_ARGUMENT for bytes that are no such message, a payload that is there
+// twice, or a header of over kMaxHeaderBytes.
 absl::StatusOr<FragmentedBytes> ParsePayloadMessage(
     const FragmentedBytes& message, google::protobuf::MessageLite& header);
 

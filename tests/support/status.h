@@ -63,16 +63,16 @@ struct StringMaker<absl::Status> {
 }  // namespace Catch
 
 // The expression, a Status or StatusOr, must be OK.
-#define REQUIRE_OK(expression)                                  \
-  do {                                                          \
-    const auto& tessera_result_ = (expression);                 \
-    INFO(::tessera::StatusOf(tessera_result_).ToString());      \
-    REQUIRE(::tessera::StatusOf(tessera_result_).ok());         \
+#define REQUIRE_OK(expression)                             \
+  do {                                                     \
+    const auto& tessera_result_ = (expression);            \
+    INFO(::tessera::StatusOf(tessera_result_).ToString()); \
+    REQUIRE(::tessera::StatusOf(tessera_result_).ok());    \
   } while (false)
 
 // The expression must be an error with this code, saying each of the words.
-#define REQUIRE_ERROR(expression, code, ...)         \
-  REQUIRE_THAT(::tessera::StatusOf(expression),      \
+#define REQUIRE_ERROR(expression, code, ...)    \
+  REQUIRE_THAT(::tessera::StatusOf(expression), \
                ::tessera::IsError(code __VA_OPT__(, ) __VA_ARGS__))
 
 #endif  // TESSERA_TESTS_SUPPORT_STATUS_H_

@@ -16,9 +16,9 @@ TEST_CASE("the nodes of a tree of 6 are those of the picture") {
       if (tree.IsNode({begin, end})) nodes.insert({begin, end});
     }
   }
-  const std::set<MicrobatchRange> expected = {
-      {0, 1}, {1, 2}, {2, 3}, {3, 4}, {4, 5}, {5, 6},
-      {0, 2}, {2, 4}, {4, 6}, {0, 4}, {0, 6}};
+  const std::set<MicrobatchRange> expected = {{0, 1}, {1, 2}, {2, 3}, {3, 4},
+                                              {4, 5}, {5, 6}, {0, 2}, {2, 4},
+                                              {4, 6}, {0, 4}, {0, 6}};
   REQUIRE(nodes == expected);
 }
 

@@ -1,0 +1,113 @@
+// tessera_worker: computes gradients for a job until it ends. See --help.
+
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/flags/parse.h"
+#include "absl/flags/usage.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/time.h"
+#include "common/base/stop_on_signal.h"
+#include "worker/client/coordinator_client.h"
+#include "worker/train/trainer.h"
+
+ABSL_FLAG(std::string, servers, "",
+          "Addresses of all servers, host:port,host:port, in shard order. The "
+          "first one hands out the work. Required.");
+ABSL_FLAG(std::string, data_dir, "",
+          "Folder of the data set on this machine, instead of the one that the "
+          "job names.");
+ABSL_FLAG(std::string, label, "",
+          "Name of this worker in status and logs. Default: host:pid.");
+ABSL_FLAG(int, unreachable_after_seconds, 60,
+          "Give up when a server cannot be reached for this long.");
+ABSL_FLAG(std::string, tls_ca, "",
+          "PEM file of the authority that signed the servers' certificates.");
+ABSL_FLAG(std::string, tls_cert, "", "PEM file of this worker's certificate.");
+ABSL_FLAG(std::string, tls_key, "", "PEM file of its private key.");
+ABSL_FLAG(bool, insecure_network, false,
+          "Allow plain text to servers on other machines.");
+
+namespace tessera {
+namespace {
+
+constexpr int kExitOk = 0;
+constexpr int kExitFailed = 1;
+constexpr int kExitUsage = 2;
+
+constexpr char kUsage[] =
+    R"(Computes gradients for a Tessera job until the job ends.
+
+A worker keeps no state: it fetches the job and the parameters from the servers
+and may be killed, stopped or added at any time. Run one for each core.
+
+  tessera_worker --servers=10.0.0.1:7000,10.0.0.2:7000 --data_dir=/data/mnist
+
+SIGTERM and SIGINT hand its work back and end it. Exit status: 0 when the job
+ended or the worker was told to stop, 1 when something failed, 2 for bad flags.)";
+
+std::string DefaultLabel() {
+  char host[256] = "host";
+  gethostname(host, sizeof(host) - 1);
+  return absl::StrCat(host, ":", getpid());
+}
+
+int Main() {
+  const std::string servers = absl::GetFlag(FLAGS_servers);
+  if (servers.empty()) {
+    std::fputs("tessera_worker: --servers is required; see --help\n", stderr);
+    return kExitUsage;
+  }
+  TrainerOptions options{
+      .servers = absl::StrSplit(servers, ','),
+      .label = absl::GetFlag(FLAGS_label),
+      .data_dir = absl::GetFlag(FLAGS_data_dir),
+      .unreachable_after =
+          absl::Seconds(absl::GetFlag(FLAGS_unreachable_after_seconds)),
+      .security = {.ca_file = absl::GetFlag(FLAGS_tls_ca),
+                   .cert_file = absl::GetFlag(FLAGS_tls_cert),
+                   .key_file = absl::GetFlag(FLAGS_tls_key),
+                   .insecure_network = absl::GetFlag(FLAGS_insecure_network)}};
+  if (options.label.empty()) options.label = DefaultLabel();
+
+  StopOnSignal signals;
+  const auto coordinator =
+      CoordinatorClient::Create({.server = options.servers[0],
+                                 .unreachable_after = options.unreachable_after,
+                                 .security = options.security});
+  Trainer trainer(options, *coordinator);
+  signals.Start([&trainer] {
+    spdlog::info("stopping");
+    trainer.Stop();
+  });
+  const absl::Status status = trainer.Run();
+  if (status.ok()) {
+    spdlog::info("the job has ended");
+    return kExitOk;
+  }
+  if (absl::IsCancelled(status)) return kExitOk;
+  spdlog::error("{}", status.ToString());
+  return kExitFailed;
+}
+
+}  // namespace
+}  // namespace tessera
+
+int main(int argc, char** argv) {
+  spdlog::set_default_logger(spdlog::stderr_logger_mt("worker"));
+  absl::SetProgramUsageMessage(tessera::kUsage);
+  const std::vector<char*> rest = absl::ParseCommandLine(argc, argv);
+  if (rest.size() > 1) {
+    std::fprintf(stderr, "tessera_worker: what is \"%s\"? See --help\n",
+                 rest[1]);
+    return tessera::kExitUsage;
+  }
+  return tessera::Main();
+}

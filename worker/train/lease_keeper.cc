@@ -1,0 +1,45 @@
+#include "worker/train/lease_keeper.h"
+
+#include "absl/status/status.h"
+
+namespace tessera {
+
+LeaseKeeper::LeaseKeeper(CoordinatorClient& coordinator, WorkerId worker,
+                         absl::Duration lease, BlockBoard& board)
+    : coordinator_(coordinator),
+      worker_(worker),
+      interval_(lease / 3),
+      board_(board),
+      thread_([this] { Run(); }) {}
+
+LeaseKeeper::~LeaseKeeper() {
+  {
+    absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+  }
+  thread_.join();
+}
+
+void LeaseKeeper::Run() {
+  do {
+    absl::MutexLock lock(&mutex_);
+    if (mutex_.AwaitWithTimeout(absl::Condition(&stopping_), interval_)) return;
+  } while (Renew());
+}
+
+bool LeaseKeeper::Renew() {
+  v1::RenewRequest request;
+  request.set_worker_id(worker_.value());
+  const absl::StatusOr<v1::RenewResponse> response =
+      coordinator_.Renew(request);
+  if (!response.ok()) {
+    board_.Interrupt(response.status());
+    return false;
+  }
+  if (response->recall()) {
+    board_.Interrupt(absl::AbortedError("an earlier step needs hands"));
+  }
+  return true;
+}
+
+}  // namespace tessera

@@ -1,0 +1,47 @@
+// Keeps a worker's lease alive beside its work.
+
+#ifndef TESSERA_WORKER_TRAIN_LEASE_KEEPER_H_
+#define TESSERA_WORKER_TRAIN_LEASE_KEEPER_H_
+
+#include <thread>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "common/base/strong_id.h"
+#include "worker/client/coordinator_client.h"
+#include "worker/train/block_board.h"
+
+namespace tessera {
+
+// Renews three times a lease, on a thread of its own, from construction to
+// destruction. When the coordinator calls the worker back, the board's waits
+// end with ABORTED; when the membership is lost, or the coordinator cannot be
+// reached, with that error.
+class LeaseKeeper {
+ public:
+  // All must outlive the keeper.
+  LeaseKeeper(CoordinatorClient& coordinator, WorkerId worker,
+              absl::Duration lease, BlockBoard& board);
+  ~LeaseKeeper();
+  LeaseKeeper(const LeaseKeeper&) = delete;
+  LeaseKeeper& operator=(const LeaseKeeper&) = delete;
+
+ private:
+  void Run();
+  // Whether to go on.
+  bool Renew();
+
+  CoordinatorClient& coordinator_;
+  const WorkerId worker_;
+  const absl::Duration interval_;
+  BlockBoard& board_;
+
+  absl::Mutex mutex_;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;
+};
+
+}  // namespace tessera
+
+#endif  // TESSERA_WORKER_TRAIN_LEASE_KEEPER_H_

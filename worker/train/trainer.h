@@ -1,0 +1,76 @@
+// A worker's life: join, ask for work, do it, until the job ends.
+//
+//   coordinator: GetWork ---------------------------------------> GetWork ...
+//                   | train(t, range)
+//   this thread:    forward  backward (per microbatch)
+//                   ^ waits for blocks at t   | blocks of the summed gradient,
+//                   |                         v last layer first
+//   client:         Pull / answers ....... PushPull -> version t + 1
+//   lease keeper:   Renew ... Renew ... (may call the worker back)
+//
+// The next step's forward pass starts when its first layer's blocks are back,
+// while later ones are still under way.
+
+#ifndef TESSERA_WORKER_TRAIN_TRAINER_H_
+#define TESSERA_WORKER_TRAIN_TRAINER_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "common/rpc/credentials.h"
+#include "worker/client/coordinator_client.h"
+
+namespace tessera {
+
+struct TrainerOptions {
+  // In shard order; the first is the coordinator's too.
+  std::vector<std::string> servers;
+  // For people, in status and logs.
+  std::string label;
+  // Replaces the directory that the job names; may be empty.
+  std::string data_dir;
+  absl::Duration unreachable_after = absl::Seconds(60);
+  ChannelSecurity security;
+};
+
+// Works until the job ends. Run once.
+class Trainer {
+ public:
+  // `coordinator` is shard 0's client; it must outlive the trainer.
+  Trainer(TrainerOptions options, CoordinatorClient& coordinator);
+  ~Trainer();
+
+  // Codes: OK when the job ended; CANCELLED after Stop; otherwise what went
+  // wrong, in words for whoever runs the worker.
+  absl::Status Run();
+
+  // Ends Run soon, giving back what the worker holds. Thread-safe.
+  void Stop();
+
+ private:
+  struct Workshop;
+  class Membership;
+
+  absl::StatusOr<std::unique_ptr<Workshop>> MakeWorkshop(
+      const v1::JoinResponse& joined) const;
+  absl::Status Work(const v1::JoinResponse& joined);
+  void Leave(uint64_t worker_id) const;
+
+  const TrainerOptions options_;
+  CoordinatorClient& coordinator_;
+
+  absl::Mutex mutex_;
+  // Set once, by Run's thread; kept over memberships.
+  std::unique_ptr<Workshop> workshop_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace tessera
+
+#endif  // TESSERA_WORKER_TRAIN_TRAINER_H_
