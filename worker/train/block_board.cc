@@ -10,7 +10,7 @@ BlockBoard::BlockBoard(const ShardPlan& plan) : plan_(plan) {
   for (std::vector<float>& values : values_) {
     values.resize(static_cast<size_t>(plan.elements()));
   }
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   for (Slot& slot : slots_) {
     slot.held.assign(static_cast<size_t>(plan.block_count()), kNone);
     slot.fetching = slot.held;
@@ -28,7 +28,7 @@ absl::Span<float> BlockBoard::BlockValues(int block, int64_t version) {
 }
 
 void BlockBoard::StartPass(int64_t version) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   pass_version_ = version;
   if (absl::IsAborted(failure_) || absl::IsOutOfRange(failure_)) {
     failure_ = absl::OkStatus();
@@ -36,7 +36,7 @@ void BlockBoard::StartPass(int64_t version) {
 }
 
 absl::StatusOr<bool> BlockBoard::Begin(int block, int64_t version) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   Slot& slot = slots_[version % 2];
   if (slot.held[block] == version || slot.fetching[block] == version) {
     return false;
@@ -44,7 +44,7 @@ absl::StatusOr<bool> BlockBoard::Begin(int block, int64_t version) {
   const auto free = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return slot.fetching[block] == kNone || !failure_.ok();
   };
-  mutex_.Await(absl::Condition(&free));
+  mutex_.Await(free);
   if (!failure_.ok()) return failure_;
   slot.held[block] = kNone;
   slot.fetching[block] = version;
@@ -52,7 +52,7 @@ absl::StatusOr<bool> BlockBoard::Begin(int block, int64_t version) {
 }
 
 void BlockBoard::Arrived(int block, int64_t version) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   Slot& slot = slots_[version % 2];
   TESSERA_CHECK(slot.fetching[block] == version);
   slot.fetching[block] = kNone;
@@ -60,14 +60,14 @@ void BlockBoard::Arrived(int block, int64_t version) {
 }
 
 void BlockBoard::Failed(int block, int64_t version, const absl::Status& why) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   slots_[version % 2].fetching[block] = kNone;
   if (version < pass_version_ && absl::IsOutOfRange(why)) return;
   failure_.Update(why);
 }
 
 void BlockBoard::Interrupt(const absl::Status& why) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   failure_.Update(why);
 }
 
@@ -80,16 +80,16 @@ bool BlockBoard::Holds(int first_block, int last_block, int64_t version) const {
 absl::Status BlockBoard::WaitFor(const Interval& elements, int64_t version) {
   const int first = plan_.BlockOfElement(elements.begin);
   const int last = plan_.BlockOfElement(elements.end - 1);
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   const auto ready = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return !failure_.ok() || Holds(first, last, version);
   };
-  mutex_.Await(absl::Condition(&ready));
+  mutex_.Await(ready);
   return failure_;
 }
 
 int64_t BlockBoard::CompleteVersion() const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   int64_t newest = kNone;
   for (const Slot& slot : slots_) {
     const int64_t version = slot.held.front();
@@ -101,7 +101,7 @@ int64_t BlockBoard::CompleteVersion() const {
 }
 
 void BlockBoard::Reset() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   failure_ = absl::OkStatus();
   for (Slot& slot : slots_) {
     std::fill(slot.fetching.begin(), slot.fetching.end(), kNone);

@@ -15,8 +15,8 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
+#include "common/base/mutex.h"
 #include "common/plan/shard_plan.h"
 
 namespace tessera {
@@ -75,7 +75,7 @@ class BlockBoard {
   const ShardPlan plan_;
   std::array<std::vector<float>, 2> values_;
 
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
   std::array<Slot, 2> slots_ ABSL_GUARDED_BY(mutex_);
   int64_t pass_version_ ABSL_GUARDED_BY(mutex_) = kNone;
   absl::Status failure_ ABSL_GUARDED_BY(mutex_);

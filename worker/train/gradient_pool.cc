@@ -7,7 +7,7 @@ namespace tessera {
 std::shared_ptr<std::vector<float>> GradientPool::Acquire() {
   std::unique_ptr<std::vector<float>> vector;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     if (free_.empty()) {
       ++made_;
     } else {
@@ -25,12 +25,12 @@ std::shared_ptr<std::vector<float>> GradientPool::Acquire() {
 }
 
 int64_t GradientPool::made() const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return made_;
 }
 
 void GradientPool::Release(std::unique_ptr<std::vector<float>> vector) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   free_.push_back(std::move(vector));
 }
 

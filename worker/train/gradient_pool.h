@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
+#include "common/base/mutex.h"
 
 namespace tessera {
 
@@ -32,7 +32,7 @@ class GradientPool {
   void Release(std::unique_ptr<std::vector<float>> vector);
 
   const size_t elements_;
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
   std::vector<std::unique_ptr<std::vector<float>>> free_
       ABSL_GUARDED_BY(mutex_);
   int64_t made_ ABSL_GUARDED_BY(mutex_) = 0;

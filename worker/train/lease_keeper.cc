@@ -14,7 +14,7 @@ LeaseKeeper::LeaseKeeper(CoordinatorClient& coordinator, WorkerId worker,
 
 LeaseKeeper::~LeaseKeeper() {
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     stopping_ = true;
   }
   thread_.join();
@@ -22,8 +22,11 @@ LeaseKeeper::~LeaseKeeper() {
 
 void LeaseKeeper::Run() {
   do {
-    absl::MutexLock lock(&mutex_);
-    if (mutex_.AwaitWithTimeout(absl::Condition(&stopping_), interval_)) return;
+    MutexLock lock(&mutex_);
+    const auto stopping = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+      return stopping_;
+    };
+    if (mutex_.AwaitFor(stopping, interval_)) return;
   } while (Renew());
 }
 

@@ -6,8 +6,8 @@
 #include <thread>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "common/base/mutex.h"
 #include "common/base/strong_id.h"
 #include "worker/client/coordinator_client.h"
 #include "worker/train/block_board.h"
@@ -37,7 +37,7 @@ class LeaseKeeper {
   const absl::Duration interval_;
   BlockBoard& board_;
 
-  absl::Mutex mutex_;
+  Mutex mutex_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };

@@ -203,7 +203,7 @@ absl::StatusOr<std::unique_ptr<Trainer::Workshop>> Trainer::MakeWorkshop(
 absl::Status Trainer::Work(const v1::JoinResponse& joined) {
   Workshop* shop;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     shop = workshop_.get();
   }
   TESSERA_ASSIGN_OR_RETURN(
@@ -249,7 +249,7 @@ absl::Status Trainer::Run() {
     if (request.job_fingerprint() == 0) {
       TESSERA_ASSIGN_OR_RETURN(std::unique_ptr<Workshop> workshop,
                                MakeWorkshop(joined));
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       workshop_ = std::move(workshop);
       request.set_job_fingerprint(joined.job_fingerprint());
     }
@@ -261,7 +261,7 @@ absl::Status Trainer::Run() {
 
 void Trainer::Stop() {
   coordinator_.Cancel();
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (workshop_ != nullptr) {
     workshop_->board.Interrupt(absl::CancelledError("the worker is stopping"));
   }

@@ -22,8 +22,8 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "common/base/mutex.h"
 #include "common/rpc/credentials.h"
 #include "worker/client/coordinator_client.h"
 
@@ -66,7 +66,7 @@ class Trainer {
   const TrainerOptions options_;
   CoordinatorClient& coordinator_;
 
-  absl::Mutex mutex_;
+  Mutex mutex_;
   // Set once, by Run's thread; kept over memberships.
   std::unique_ptr<Workshop> workshop_ ABSL_GUARDED_BY(mutex_);
 };
