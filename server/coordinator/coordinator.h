@@ -7,14 +7,19 @@
 //
 // each cut into units (tree nodes of microbatches; runs of evaluation chunks)
 // that are leased to workers. A worker may be granted units of the phase after
-// the current one once all of the current phase's are leased: it starts as soon as
-// the blocks that it needs are there. It is never granted anything beyond an
+// the current one once all of the current phase's are leased: it starts as soon
+// as the blocks that it needs are there. It is never granted anything beyond an
 // evaluation that is not finished, because that may end the job.
 //
 // A training phase is over when a worker proves that it held every block of
-// version step + 1 (GetWork's have_version); an evaluation when all chunks are
-// reported. A worker that is silent for longer than the lease loses all units that
-// it held in phases that are not over.
+// version step + 1 (GetWork's have_version, or a score of that version); an
+// evaluation when all chunks are reported. A worker that is silent for longer
+// than the lease is no member any more, and loses all units that it held in
+// phases that are not over. What it had pushed still counts.
+//
+// The version that a job ends at is evaluated, and no unit of a step that
+// starts from it is ever granted: every block of every shard ends at that
+// version.
 
 #ifndef TESSERA_SERVER_COORDINATOR_COORDINATOR_H_
 #define TESSERA_SERVER_COORDINATOR_COORDINATOR_H_
@@ -23,7 +28,6 @@
 #include <memory>
 #include <string>
 #include <variant>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -32,6 +36,11 @@
 #include "common/base/strong_id.h"
 #include "common/job/job.h"
 #include "common/plan/reduction_tree.h"
+#include "server/coordinator/evaluation_tally.h"
+#include "server/coordinator/history.h"
+#include "server/coordinator/membership.h"
+#include "server/coordinator/progress.h"
+#include "server/coordinator/unit_ledger.h"
 #include "tessera/v1/coordinator.pb.h"
 
 namespace tessera {
@@ -63,17 +72,12 @@ struct EndGrant {
 
 using Grant = std::variant<NoGrant, TrainGrant, EvaluateGrant, EndGrant>;
 
+// See GetWorkRequest.
 struct WorkReport {
-  // See GetWorkRequest.
   int64_t have_version = -1;
   double microbatch_seconds = 0;
   bool gives_up_last = false;
-};
-
-// One chunk of an evaluation.
-struct ChunkScore {
-  double loss_sum = 0;
-  int64_t correct = 0;
+  uint64_t request_number = 0;
 };
 
 // Not thread-safe: its owner serialises calls. Times passed in may repeat or go
@@ -84,55 +88,93 @@ class Coordinator {
   static std::unique_ptr<Coordinator> Create(const Job& job,
                                              const CoordinatorOptions& options);
 
-  virtual ~Coordinator() = default;
+  Coordinator(const Coordinator&) = delete;
+  Coordinator& operator=(const Coordinator&) = delete;
 
   // Makes a new member. Codes: UNAVAILABLE when the job has ended.
-  virtual absl::StatusOr<WorkerId> Join(const std::string& label,
-                                        absl::Time now) = 0;
+  absl::StatusOr<WorkerId> Join(const std::string& label, absl::Time now);
 
-  // Grants the next unit and gives up what this worker held of the phase that it
-  // was granted before, if that phase is over. Units that it holds in a phase
-  // that is not over stay its own (their pushes are under way). Codes: NOT_FOUND
-  // when the worker is no member.
-  virtual absl::StatusOr<Grant> GetWork(WorkerId worker,
-                                        const WorkReport& report,
-                                        absl::Time now) = 0;
+  // Grants the next unit. Units that the worker holds in the current training
+  // phase stay its own (their pushes are under way), but for the one that it
+  // gives up; units of an evaluation or of the phase after the current one that
+  // it comes back without go to whoever asks next. A have_version that cannot
+  // exist yet proves nothing and is ignored. A request that is repeated, by its
+  // number, gets the same unit again; one that is older than the newest gets
+  // nothing. Once the job has ended, everyone is told so. Codes: NOT_FOUND when
+  // the worker is no member.
+  absl::StatusOr<Grant> GetWork(WorkerId worker, const WorkReport& report,
+                                absl::Time now);
 
-  // Extends the worker's lease. Returns whether it should drop what it waits for
-  // and ask again, because a unit of an earlier phase lies free. Codes: NOT_FOUND.
-  virtual absl::StatusOr<bool> Renew(WorkerId worker, absl::Time now) = 0;
+  // Extends the worker's lease. Returns whether it should drop what it waits
+  // for and ask again, because a unit of an earlier phase lies free or the job
+  // has ended. Codes: NOT_FOUND.
+  absl::StatusOr<bool> Renew(WorkerId worker, absl::Time now);
 
   // Takes scores for chunks [chunk_begin, chunk_begin + scores.size()) of the
-  // evaluation at `version`. Scores for an evaluation that is over, or chunks
-  // that are in already, change nothing. Codes: NOT_FOUND for no member;
-  // INVALID_ARGUMENT for chunks out of range, a version that is never evaluated,
-  // or a loss that is NaN.
-  virtual absl::Status ReportEvaluation(WorkerId worker, int64_t version,
-                                        int chunk_begin,
-                                        absl::Span<const ChunkScore> scores,
-                                        absl::Time now) = 0;
+  // evaluation at `version`. Scores for an evaluation that is over or has not
+  // begun, or chunks that are in already, change nothing. Codes: NOT_FOUND for
+  // no member; INVALID_ARGUMENT for chunks out of range, a version that is
+  // never evaluated, a loss that is NaN or infinite, or more correct answers
+  // than the chunk has samples.
+  absl::Status ReportEvaluation(WorkerId worker, int64_t version,
+                                int chunk_begin,
+                                absl::Span<const ChunkScore> scores,
+                                absl::Time now);
 
   // Gives back what the worker held. Not an error for a worker that is gone.
-  virtual void Leave(WorkerId worker, absl::Time now) = 0;
+  void Leave(WorkerId worker, absl::Time now);
 
   // Shard 0 applied a step; its mean loss is recorded once.
-  virtual void OnStepApplied(int64_t step, double mean_loss,
-                             absl::Time now) = 0;
+  void OnStepApplied(int64_t step, double mean_loss, absl::Time now);
 
-  // Asks for an early end: at the end of the current training phase, without a
-  // further evaluation... of anything but the version then reached.
-  virtual void RequestStop(absl::Time now) = 0;
+  // Asks for an early end. The last version becomes the one that the newest
+  // step granted so far leads to, or the current one if nothing was granted
+  // from it; it is evaluated, unless it has been, and the job ends. Without any
+  // member, then or later, it ends at once and without an evaluation: there is
+  // no one to wait for.
+  void RequestStop(absl::Time now);
 
   // Lets leases run out. Call now and then, at least a few times a lease.
-  virtual void Tick(absl::Time now) = 0;
+  void Tick(absl::Time now);
 
   // Whether the phase is PHASE_ENDED.
-  virtual bool ended() const = 0;
-  // Steps that are complete on all shards.
-  virtual int64_t steps_done() const = 0;
+  bool ended() const { return progress_.ended(); }
+  // Steps that are complete on all shards; equally, the newest version that is.
+  int64_t steps_done() const { return progress_.current().key.version; }
 
   // See GetStatusResponse.
-  virtual v1::GetStatusResponse Status(absl::Time now) const = 0;
+  v1::GetStatusResponse Status(absl::Time now) const;
+
+ private:
+  Coordinator(const Job& job, const CoordinatorOptions& options);
+
+  // Every call starts with it: takes the time, and lets leases run out.
+  void Observe(absl::Time now);
+  void EndIfStoppedAndDeserted();
+  // The member, heard of just now. Codes: NOT_FOUND.
+  absl::StatusOr<Member*> Hear(WorkerId worker);
+
+  // Some worker held every block of `version`: ends training phases before it.
+  void Prove(int64_t version);
+  void TakeReport(Member& member, const WorkReport& report);
+  Grant NextGrant(Member& member);
+  Grant GrantFrom(Phase& phase, Member& member);
+  absl::Status CheckScores(int64_t version, int chunk_begin,
+                           absl::Span<const ChunkScore> scores) const;
+
+  // For Status; see coordinator_status.cc.
+  void AddWorkers(absl::Time now, v1::GetStatusResponse& status) const;
+  void AddWaiting(absl::Time now, v1::GetStatusResponse& status) const;
+  std::string Holdings(WorkerId worker) const;
+  absl::Duration Patience(const Unit& unit) const;
+
+  const Job& job_;
+  const CoordinatorOptions options_;
+
+  absl::Time now_ = absl::InfinitePast();  // The latest seen.
+  Membership members_;
+  Progress progress_;
+  History history_;
 };
 
 }  // namespace tessera

@@ -73,6 +73,7 @@ class Trainer::Membership {
       request.set_microbatch_seconds(MicrobatchSeconds());
       request.set_wait_ms(absl::ToInt64Milliseconds(kWorkWait));
       request.set_gives_up_last(std::exchange(gives_up_last_, false));
+      request.set_request_number(++requests_);
       TESSERA_ASSIGN_OR_RETURN(v1::GetWorkResponse work,
                                coordinator_.GetWork(request));
       if (work.has_ended()) return absl::OkStatus();
@@ -151,6 +152,7 @@ class Trainer::Membership {
   LeaseKeeper keeper_;
   int64_t proven_version_ = -1;
   bool gives_up_last_ = false;
+  uint64_t requests_ = 0;
 };
 
 namespace {

@@ -1,0 +1,232 @@
+#include "server/coordinator/coordinator.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "absl/memory/memory.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "server/coordinator/work_size.h"
+
+namespace tessera {
+namespace {
+
+Grant ToGrant(const GrantedUnit& unit) {
+  if (unit.phase.is_train()) {
+    return TrainGrant{.step = unit.phase.version,
+                      .range = {unit.range.begin, unit.range.end}};
+  }
+  return EvaluateGrant{.version = unit.phase.version,
+                       .chunk_begin = unit.range.begin,
+                       .chunk_end = unit.range.end};
+}
+
+}  // namespace
+
+std::unique_ptr<Coordinator> Coordinator::Create(
+    const Job& job, const CoordinatorOptions& options) {
+  return absl::WrapUnique(new Coordinator(job, options));
+}
+
+Coordinator::Coordinator(const Job& job, const CoordinatorOptions& options)
+    : job_(job),
+      options_(options),
+      members_(options.first_worker_id, options.lease),
+      progress_(job, now_) {}
+
+void Coordinator::Observe(absl::Time now) {
+  // The first call starts the clock.
+  if (now_ == absl::InfinitePast()) progress_.current().started = now;
+  now_ = std::max(now_, now);
+  for (WorkerId worker : members_.Expire(now_)) {
+    progress_.ReleaseAll(worker, now_);
+  }
+  EndIfStoppedAndDeserted();
+}
+
+void Coordinator::EndIfStoppedAndDeserted() {
+  if (!ended() && progress_.stopping() && members_.empty()) progress_.EndNow();
+}
+
+absl::StatusOr<Member*> Coordinator::Hear(WorkerId worker) {
+  Member* member = members_.Find(worker);
+  if (member == nullptr) {
+    return absl::NotFoundError(absl::StrCat(
+        "worker ", worker.value(),
+        " is no member: its lease ran out, or it never joined; join again"));
+  }
+  member->last_heard = now_;
+  return member;
+}
+
+void Coordinator::Prove(int64_t version) {
+  if (version > progress_.NewestPossibleVersion()) return;
+  while (progress_.current().key.is_train() &&
+         version > progress_.current().key.version) {
+    for (const Unit& unit : progress_.current().units.units()) {
+      Member* member = members_.Find(unit.holder);
+      if (member != nullptr) member->microbatches_done += unit.range.size();
+    }
+    progress_.FinishTraining(now_);
+  }
+}
+
+absl::StatusOr<WorkerId> Coordinator::Join(const std::string& label,
+                                           absl::Time now) {
+  Observe(now);
+  if (ended()) {
+    return absl::UnavailableError(absl::StrCat(
+        "the job has ended: ", v1::EndReason_Name(progress_.end_reason())));
+  }
+  return members_.Join(label, now_).id;
+}
+
+absl::StatusOr<Grant> Coordinator::GetWork(WorkerId worker,
+                                           const WorkReport& report,
+                                           absl::Time now) {
+  Observe(now);
+  if (ended()) return EndGrant{progress_.end_reason()};
+  TESSERA_ASSIGN_OR_RETURN(Member * member, Hear(worker));
+
+  const uint64_t number = report.request_number;
+  // Its sender has given up on it: a grant would be lost.
+  if (number != 0 && number < member->last_request) return NoGrant{};
+  if (number == 0 || number > member->last_request) {
+    TakeReport(*member, report);
+    if (ended()) return EndGrant{progress_.end_reason()};
+  } else if (const auto& last = member->last_grant; last.has_value()) {
+    const Phase* phase = progress_.Find(last->phase);
+    if (phase != nullptr && phase->units.HoldsAll(worker, last->range)) {
+      return ToGrant(*last);
+    }
+  }
+  return NextGrant(*member);
+}
+
+void Coordinator::TakeReport(Member& member, const WorkReport& report) {
+  member.last_request = report.request_number;
+  member.Measure(report.microbatch_seconds);
+  Prove(report.have_version);
+  if (report.gives_up_last && member.last_grant.has_value()) {
+    Phase* phase = progress_.Find(member.last_grant->phase);
+    if (phase != nullptr) {
+      phase->units.Release(member.last_grant->range, member.id, now_);
+    }
+  }
+  member.last_grant.reset();
+  progress_.ReleaseUnstarted(member.id, now_);
+}
+
+Grant Coordinator::NextGrant(Member& member) {
+  Phase& current = progress_.current();
+  if (current.units.HasFree()) return GrantFrom(current, member);
+  Phase* next = progress_.MakeNext(now_);
+  if (next != nullptr && next->units.HasFree()) return GrantFrom(*next, member);
+  return NoGrant{};
+}
+
+Grant Coordinator::GrantFrom(Phase& phase, Member& member) {
+  const double allowance =
+      Allowance(phase.units, member.id, members_.ShareOf(member.id));
+  const UnitRange range =
+      phase.key.is_train() ? PickTrainUnit(job_.tree(), phase.units, allowance)
+                           : PickEvaluationUnit(phase.units, allowance);
+  phase.units.Lease(range, member.id, now_);
+  member.last_grant = GrantedUnit{phase.key, range};
+  return ToGrant(*member.last_grant);
+}
+
+absl::StatusOr<bool> Coordinator::Renew(WorkerId worker, absl::Time now) {
+  Observe(now);
+  if (ended()) return true;
+  TESSERA_RETURN_IF_ERROR(Hear(worker).status());
+  const Phase* next = progress_.next();
+  return progress_.current().units.HasFree() && next != nullptr &&
+         next->units.Holds(worker);
+}
+
+absl::Status Coordinator::CheckScores(
+    int64_t version, int chunk_begin,
+    absl::Span<const ChunkScore> scores) const {
+  if (version < 0 || !IsEvaluated(job_, version, progress_.last_version())) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "version ", version, " is never evaluated: only multiples of ",
+        job_.evaluation_interval(), " up to ", progress_.last_version(),
+        ", and that one"));
+  }
+  const int chunks = job_.evaluation_chunks();
+  if (scores.empty() || chunk_begin < 0 || chunk_begin >= chunks ||
+      scores.size() > static_cast<size_t>(chunks - chunk_begin)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(scores.size(), " scores from chunk ", chunk_begin,
+                     " on: an evaluation has chunks [0, ", chunks, ")"));
+  }
+  for (size_t i = 0; i < scores.size(); ++i) {
+    const int64_t chunk = chunk_begin + static_cast<int64_t>(i);
+    const int64_t samples = std::min<int64_t>(
+        job_.chunk_examples(), job_.proto().data_set().test_examples() -
+                                   chunk * job_.chunk_examples());
+    if (!std::isfinite(scores[i].loss_sum)) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "loss of chunk ", chunk, " at version ", version, ": ",
+          scores[i].loss_sum, " is not finite; has the training diverged?"));
+    }
+    if (scores[i].correct < 0 || scores[i].correct > samples) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "correct of chunk ", chunk, " at version ", version, ": ",
+          scores[i].correct, " is not from 0 to its ", samples, " samples"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Coordinator::ReportEvaluation(WorkerId worker, int64_t version,
+                                           int chunk_begin,
+                                           absl::Span<const ChunkScore> scores,
+                                           absl::Time now) {
+  Observe(now);
+  // Late, and nobody is to trip over it.
+  if (ended()) return absl::OkStatus();
+  TESSERA_RETURN_IF_ERROR(Hear(worker).status());
+  TESSERA_RETURN_IF_ERROR(CheckScores(version, chunk_begin, scores));
+
+  // Whoever scores a version holds it.
+  Prove(version);
+  Phase& phase = progress_.current();
+  if (phase.key != PhaseKey{PhaseKind::kEvaluate, version}) {
+    return absl::OkStatus();
+  }
+  for (size_t i = 0; i < scores.size(); ++i) {
+    const int chunk = chunk_begin + static_cast<int>(i);
+    phase.tally.Add(chunk, scores[i]);
+    phase.units.Finish({chunk, chunk + 1}, worker, now_);
+  }
+  if (phase.tally.complete()) {
+    history_.AddEvaluation(version, progress_.FinishEvaluation(now_));
+  }
+  return absl::OkStatus();
+}
+
+void Coordinator::Leave(WorkerId worker, absl::Time now) {
+  Observe(now);
+  members_.Remove(worker);
+  progress_.ReleaseAll(worker, now_);
+  EndIfStoppedAndDeserted();
+}
+
+void Coordinator::OnStepApplied(int64_t step, double mean_loss,
+                                absl::Time now) {
+  Observe(now);
+  history_.AddStep(step, mean_loss);
+}
+
+void Coordinator::RequestStop(absl::Time now) {
+  Observe(now);
+  progress_.StopSoon(now_);
+  EndIfStoppedAndDeserted();
+}
+
+void Coordinator::Tick(absl::Time now) { Observe(now); }
+
+}  // namespace tessera
