@@ -16,8 +16,8 @@ class ServerCredentials;
 
 namespace tessera {
 
-// Paths of PEM files, all three or none. With none, traffic is plain text, which
-// only loopback addresses get unless `insecure_network` allows any.
+// Paths of PEM files, all three or none. With none, traffic is plain text,
+// which only loopback addresses get unless `insecure_network` allows any.
 struct ChannelSecurity {
   std::string ca_file;    // Whom to trust; signs both sides' certificates.
   std::string cert_file;  // Shown to the other side.
@@ -25,14 +25,15 @@ struct ChannelSecurity {
   bool insecure_network = false;
 };
 
-// Codes: INVALID_ARGUMENT when some but not all files are given; NOT_FOUND or the
-// like for a file that cannot be read; FAILED_PRECONDITION for plain text to an
-// `address` ("host:port") off this machine, naming the flags that would do.
+// Codes: INVALID_ARGUMENT when some but not all files are given; NOT_FOUND or
+// the like for a file that cannot be read; FAILED_PRECONDITION for plain text
+// to an `address` ("host:port") off this machine, naming the flags that would
+// do.
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> ClientCredentials(
     const ChannelSecurity& security, absl::string_view address);
 
-// As ClientCredentials, for an address to listen on. Requires and verifies client
-// certificates.
+// As ClientCredentials, for an address to listen on. Requires and verifies
+// client certificates.
 absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> ServerCredentials(
     const ChannelSecurity& security, absl::string_view address);
 
