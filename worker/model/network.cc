@@ -15,7 +15,7 @@ namespace {
 
 // Samples that are evaluated together. Always as many, the last ones padded, so
 // that a sample's result does not depend on how many others there are.
-constexpr int kEvaluationSamples = 64;
+constexpr int kEvaluationSamples = 32;
 
 class StackedNetwork : public Network {
  public:

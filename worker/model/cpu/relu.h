@@ -9,7 +9,7 @@
 namespace tessera {
 
 // y = max(x, 0), in place: the sign of y is all that the gradient needs. At 0
-// the gradient is 0. NaN stays NaN.
+// the gradient is 0.
 class Relu : public Layer {
  public:
   // `applied` says that the layer before has rectified the values already.
