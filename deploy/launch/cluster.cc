@@ -1,0 +1,176 @@
+#include "deploy/launch/cluster.h"
+
+#include <unistd.h>
+
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
+#include "common/base/file.h"
+#include "common/base/status_macros.h"
+
+namespace tessera {
+namespace {
+
+constexpr absl::Duration kWorkerGrace = absl::Seconds(5);
+constexpr absl::Duration kServerGrace = absl::Seconds(8);
+constexpr absl::Duration kLookInterval = absl::Milliseconds(20);
+constexpr int kLogLines = 8;
+// A worker's exit status for bad flags: trying again would not help.
+constexpr int kExitUsage = 2;
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Cluster>> Cluster::Start(
+    const ClusterOptions& options) {
+  auto cluster = std::unique_ptr<Cluster>(new Cluster(options));
+  for (int shard = 0; shard < options.servers; ++shard) {
+    TESSERA_RETURN_IF_ERROR(cluster->StartServer(shard));
+  }
+  for (int shard = 0; shard < options.servers; ++shard) {
+    TESSERA_RETURN_IF_ERROR(cluster->AwaitServer(shard));
+  }
+  for (int i = 0; i < options.workers; ++i) {
+    cluster->workers_.push_back(Worker{.index = i});
+  }
+  for (Worker& worker : cluster->workers_) {
+    TESSERA_RETURN_IF_ERROR(cluster->StartWorker(worker));
+  }
+  return cluster;
+}
+
+std::string Cluster::PortFile(int shard) const {
+  return absl::StrCat(options_.run_dir, "/logs/server-", shard, ".address");
+}
+
+std::string Cluster::LogFile(const std::string& name) const {
+  return absl::StrCat(options_.run_dir, "/logs/", name, ".log");
+}
+
+absl::Status Cluster::StartServer(int shard) {
+  unlink(PortFile(shard).c_str());
+  std::vector<std::string> argv = {
+      options_.server_binary,
+      absl::StrCat("--job=", options_.job_file),
+      absl::StrCat("--shard=", shard),
+      absl::StrCat("--shard_count=", options_.servers),
+      "--listen=127.0.0.1:0",
+      absl::StrCat("--port_file=", PortFile(shard))};
+  argv.insert(argv.end(), options_.server_flags.begin(),
+              options_.server_flags.end());
+  TESSERA_ASSIGN_OR_RETURN(
+      std::unique_ptr<Child> child,
+      Child::Start(argv, LogFile(absl::StrCat("server-", shard))));
+  servers_.push_back(std::move(child));
+  return absl::OkStatus();
+}
+
+absl::Status Cluster::AwaitServer(int shard) {
+  const absl::Time deadline = absl::Now() + options_.start_timeout;
+  Child& child = *servers_[shard];
+  while (true) {
+    const auto address = ReadFile(PortFile(shard));
+    if (address.ok()) {
+      addresses_.emplace_back(absl::StripAsciiWhitespace(*address));
+      return absl::OkStatus();
+    }
+    // Another program's file is all there is to look at; its end can be waited
+    // for.
+    if (const auto ending = child.WaitFor(kLookInterval)) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "server ", shard, " did not start: ", Describe(*ending), "\n",
+          LastLines(child.log_path(), kLogLines)));
+    }
+    if (absl::Now() > deadline) {
+      return absl::DeadlineExceededError(absl::StrCat(
+          "server ", shard, " does not listen after ",
+          absl::FormatDuration(options_.start_timeout), "; its log is ",
+          child.log_path(), "\n", LastLines(child.log_path(), kLogLines)));
+    }
+  }
+}
+
+absl::Status Cluster::StartWorker(Worker& worker) {
+  worker.label = absl::StrCat("worker-", worker.index);
+  // A new name for each life, so that the coordinator's list is unambiguous.
+  if (worker.starts > 0) absl::StrAppend(&worker.label, ".", worker.starts);
+  ++worker.starts;
+  std::vector<std::string> argv = {
+      options_.worker_binary,
+      absl::StrCat("--servers=", absl::StrJoin(addresses_, ",")),
+      absl::StrCat("--label=", worker.label)};
+  argv.insert(argv.end(), options_.worker_flags.begin(),
+              options_.worker_flags.end());
+  TESSERA_ASSIGN_OR_RETURN(
+      worker.child,
+      Child::Start(argv, LogFile(absl::StrCat("worker-", worker.index))));
+  return absl::OkStatus();
+}
+
+absl::Status Cluster::TendServers() {
+  for (size_t shard = 0; shard < servers_.size(); ++shard) {
+    const auto ending = servers_[shard]->Ending();
+    if (!ending) continue;
+    return absl::AbortedError(absl::StrCat(
+        "server ", shard, " died: ", Describe(*ending),
+        ". Its shard's parameters are lost, so the run cannot go on.\n",
+        LastLines(servers_[shard]->log_path(), kLogLines)));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Cluster::TendWorker(
+    Worker& worker, const std::function<void(const WorkerDeath&)>& on_death) {
+  if (worker.child == nullptr) return absl::OkStatus();
+  const auto ending = worker.child->Ending();
+  if (!ending) return absl::OkStatus();
+  if (ending->signal == 0 && ending->exit_status == 0) {
+    worker.child.reset();
+    return absl::OkStatus();
+  }
+  const std::string reason =
+      absl::StrCat(worker.label, " died: ", Describe(*ending));
+  const std::string log = LastLines(worker.child->log_path(), kLogLines);
+  if (ending->exit_status == kExitUsage) {
+    return absl::AbortedError(absl::StrCat(reason, "\n", log));
+  }
+  if (restarts_ >= options_.worker_restarts) {
+    return absl::AbortedError(
+        absl::StrCat(reason, ", after ", restarts_,
+                     " restarts of workers (--worker_restarts)\n", log));
+  }
+  ++restarts_;
+  std::string report = absl::StrCat(reason, "; starting it again (",
+                                    restarts_, " of ",
+                                    options_.worker_restarts, " restarts)");
+  if (ending->signal == 0) absl::StrAppend(&report, "\n", log);
+  on_death({.label = worker.label,
+            .report = std::string(absl::StripTrailingAsciiWhitespace(report))});
+  return StartWorker(worker);
+}
+
+absl::Status Cluster::Tend(
+    const std::function<void(const WorkerDeath&)>& on_death) {
+  TESSERA_RETURN_IF_ERROR(TendServers());
+  for (Worker& worker : workers_) {
+    TESSERA_RETURN_IF_ERROR(TendWorker(worker, on_death));
+  }
+  return absl::OkStatus();
+}
+
+void Cluster::Stop() {
+  std::vector<Child*> children;
+  for (Worker& worker : workers_) {
+    if (worker.child != nullptr) children.push_back(worker.child.get());
+  }
+  StopAll(children, kWorkerGrace);
+  children.clear();
+  for (const auto& server : servers_) children.push_back(server.get());
+  StopAll(children, kServerGrace);
+  workers_.clear();
+  servers_.clear();
+}
+
+}  // namespace tessera

@@ -1,0 +1,89 @@
+// The servers and workers of one run on this machine.
+
+#ifndef TESSERA_DEPLOY_LAUNCH_CLUSTER_H_
+#define TESSERA_DEPLOY_LAUNCH_CLUSTER_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "deploy/process/child.h"
+
+namespace tessera {
+
+struct ClusterOptions {
+  std::string server_binary;
+  std::string worker_binary;
+  std::string job_file;  // Resolved.
+  std::string run_dir;   // Logs go to its logs folder, which must exist.
+  int servers = 1;
+  int workers = 1;
+  // Deaths of workers that are made good before the run is given up.
+  int worker_restarts = 20;
+  std::vector<std::string> server_flags;
+  std::vector<std::string> worker_flags;
+  // How long a server may take until it listens.
+  absl::Duration start_timeout = absl::Seconds(60);
+};
+
+// What happened to a worker that died.
+struct WorkerDeath {
+  std::string label;
+  // A sentence for the run's user.
+  std::string report;
+};
+
+// For the main thread only (see Child). The destructor kills what still runs.
+class Cluster {
+ public:
+  // Starts the servers and waits until all listen, then starts the workers.
+  // Codes: DEADLINE_EXCEEDED or FAILED_PRECONDITION for a server that does not
+  // come up, with the end of its log; those of Child::Start.
+  static absl::StatusOr<std::unique_ptr<Cluster>> Start(
+      const ClusterOptions& options);
+
+  // Addresses of the servers, in shard order.
+  const std::vector<std::string>& addresses() const { return addresses_; }
+
+  // Reaps who has ended and starts dead workers again, calling `on_death` for
+  // each. A worker that exits with status 0 is done. Codes: ABORTED when a server
+  // died, when a worker refuses its flags or when too many workers died; the
+  // message has the reason and the end of the log.
+  absl::Status Tend(const std::function<void(const WorkerDeath&)>& on_death);
+
+  // Ends everything: workers first, so that they can hand back their work.
+  void Stop();
+
+ private:
+  struct Worker {
+    int index = 0;
+    int starts = 0;
+    std::string label;
+    std::unique_ptr<Child> child;  // Null once it is done.
+  };
+
+  explicit Cluster(const ClusterOptions& options) : options_(options) {}
+
+  absl::Status StartServer(int shard);
+  absl::Status AwaitServer(int shard);
+  absl::Status StartWorker(Worker& worker);
+  absl::Status TendServers();
+  absl::Status TendWorker(
+      Worker& worker, const std::function<void(const WorkerDeath&)>& on_death);
+  std::string PortFile(int shard) const;
+  std::string LogFile(const std::string& name) const;
+
+  const ClusterOptions options_;
+  std::vector<std::string> addresses_;
+  std::vector<std::unique_ptr<Child>> servers_;
+  std::vector<Worker> workers_;
+  int restarts_ = 0;
+};
+
+}  // namespace tessera
+
+#endif  // TESSERA_DEPLOY_LAUNCH_CLUSTER_H_

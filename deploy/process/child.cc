@@ -1,0 +1,151 @@
+#include "deploy/process/child.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+#include "common/base/file.h"
+#include "common/base/status_macros.h"
+
+namespace tessera {
+namespace {
+
+// In the child, between fork and exec: async-signal-safe calls only, because
+// other threads of the launcher may have held locks.
+[[noreturn]] void BecomeProgram(char* const* argv, int log_fd, int null_fd,
+                                pid_t launcher) {
+  setpgid(0, 0);
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  // The launcher may have died before the line above.
+  if (getppid() != launcher) _exit(127);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  dup2(null_fd, STDIN_FILENO);
+  dup2(log_fd, STDOUT_FILENO);
+  dup2(log_fd, STDERR_FILENO);
+  execv(argv[0], argv);
+  _exit(127);
+}
+
+int OpenPidFd(pid_t pid) {
+  return static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
+}
+
+}  // namespace
+
+std::string Describe(const ChildEnding& ending) {
+  if (ending.signal == 0) {
+    return absl::StrCat("exit status ", ending.exit_status);
+  }
+  const char* name = sigabbrev_np(ending.signal);
+  return absl::StrCat("killed by signal ", ending.signal, " (SIG",
+                      name == nullptr ? "?" : name, ")");
+}
+
+std::string LastLines(const std::string& path, int count) {
+  const std::string text = ReadFile(path).value_or("");
+  std::vector<absl::string_view> lines =
+      absl::StrSplit(text, '\n', absl::SkipWhitespace());
+  const size_t first =
+      lines.size() - std::min(lines.size(), static_cast<size_t>(count));
+  std::string result;
+  for (size_t i = first; i < lines.size(); ++i) {
+    absl::StrAppend(&result, "    ", lines[i], "\n");
+  }
+  return result;
+}
+
+absl::StatusOr<std::unique_ptr<Child>> Child::Start(
+    const std::vector<std::string>& argv, const std::string& log_path) {
+  if (access(argv[0].c_str(), X_OK) != 0) {
+    return ErrnoStatus(absl::StrCat("cannot run ", argv[0]));
+  }
+  std::vector<char*> arguments;
+  for (const std::string& argument : argv) {
+    arguments.push_back(const_cast<char*>(argument.c_str()));
+  }
+  arguments.push_back(nullptr);
+  const int log_fd =
+      open(log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  if (log_fd < 0) return ErrnoStatus(absl::StrCat("cannot open ", log_path));
+  const int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  const pid_t launcher = getpid();
+  const pid_t pid = fork();
+  if (pid == 0) BecomeProgram(arguments.data(), log_fd, null_fd, launcher);
+  const int fork_error = errno;
+  close(log_fd);
+  close(null_fd);
+  if (pid < 0) {
+    errno = fork_error;
+    return ErrnoStatus(absl::StrCat("cannot start ", argv[0]));
+  }
+  return std::unique_ptr<Child>(new Child(pid, OpenPidFd(pid), log_path));
+}
+
+Child::Child(pid_t pid, int pid_fd, std::string log_path)
+    : pid_(pid), pid_fd_(pid_fd), log_path_(std::move(log_path)) {}
+
+Child::~Child() {
+  if (!ending_) {
+    kill(pid_, SIGKILL);
+    waitpid(pid_, nullptr, 0);
+  }
+  if (pid_fd_ >= 0) close(pid_fd_);
+}
+
+void Child::Signal(int signal) const {
+  // A process that was reaped may have lent its number to another.
+  if (!ending_) kill(pid_, signal);
+}
+
+std::optional<ChildEnding> Child::Ending() {
+  if (ending_) return ending_;
+  int status = 0;
+  if (waitpid(pid_, &status, WNOHANG) != pid_) return std::nullopt;
+  ending_ = WIFEXITED(status) ? ChildEnding{.exit_status = WEXITSTATUS(status)}
+                              : ChildEnding{.signal = WTERMSIG(status)};
+  return ending_;
+}
+
+std::optional<ChildEnding> Child::WaitFor(absl::Duration timeout) {
+  const absl::Time deadline = absl::Now() + timeout;
+  while (!Ending()) {
+    const absl::Duration left = deadline - absl::Now();
+    if (left <= absl::ZeroDuration()) return std::nullopt;
+    pollfd ended{.fd = pid_fd_, .events = POLLIN, .revents = 0};
+    // In pieces, so that an endless wait fits poll's int.
+    const auto ms = absl::ToInt64Milliseconds(std::min(left, absl::Minutes(1)));
+    poll(&ended, 1, static_cast<int>(ms) + 1);
+  }
+  return ending_;
+}
+
+int StopAll(const std::vector<Child*>& children, absl::Duration grace) {
+  for (Child* child : children) child->Signal(SIGTERM);
+  const absl::Time deadline = absl::Now() + grace;
+  int killed = 0;
+  for (Child* child : children) {
+    const absl::Duration left =
+        std::max(deadline - absl::Now(), absl::ZeroDuration());
+    if (child->WaitFor(left)) continue;
+    child->Signal(SIGKILL);
+    child->WaitFor(absl::InfiniteDuration());
+    ++killed;
+  }
+  return killed;
+}
+
+}  // namespace tessera

@@ -1,0 +1,74 @@
+// Child processes of the launcher.
+
+#ifndef TESSERA_DEPLOY_PROCESS_CHILD_H_
+#define TESSERA_DEPLOY_PROCESS_CHILD_H_
+
+#include <sys/types.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+
+namespace tessera {
+
+// How a process ended.
+struct ChildEnding {
+  int exit_status = 0;
+  int signal = 0;  // 0 unless a signal killed it.
+};
+
+// "exit status 1", "killed by signal 9 (SIGKILL)".
+std::string Describe(const ChildEnding& ending);
+
+// The last `count` lines of a file, each indented; for a dead child's log.
+std::string LastLines(const std::string& path, int count);
+
+// One child: in a process group of its own, so that a terminal's Ctrl-C does
+// not reach it, and killed by the kernel when the launcher dies. Killed and
+// reaped when the object goes. For the main thread only, which must live as
+// long as the process: the kernel ties children to the thread that started
+// them.
+class Child {
+ public:
+  // Starts `argv[0]` (a path) with both output streams appended to `log_path`.
+  // Codes: what errno maps to, naming the file.
+  static absl::StatusOr<std::unique_ptr<Child>> Start(
+      const std::vector<std::string>& argv, const std::string& log_path);
+
+  ~Child();
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+
+  pid_t pid() const { return pid_; }
+  const std::string& log_path() const { return log_path_; }
+  // Readable once the process has ended; for poll.
+  int pid_fd() const { return pid_fd_; }
+
+  void Signal(int signal) const;
+
+  // How it ended; nothing while it runs.
+  std::optional<ChildEnding> Ending();
+
+  // Waits for the end, up to `timeout`.
+  std::optional<ChildEnding> WaitFor(absl::Duration timeout);
+
+ private:
+  Child(pid_t pid, int pid_fd, std::string log_path);
+
+  const pid_t pid_;
+  const int pid_fd_;
+  const std::string log_path_;
+  std::optional<ChildEnding> ending_;
+};
+
+// Asks all to end with SIGTERM, and kills those that have not after `grace`.
+// Returns how many had to be killed.
+int StopAll(const std::vector<Child*>& children, absl::Duration grace);
+
+}  // namespace tessera
+
+#endif  // TESSERA_DEPLOY_PROCESS_CHILD_H_
