@@ -9,11 +9,10 @@
 #include <vector>
 
 #include "absl/flags/flag.h"
-#include "absl/flags/parse.h"
-#include "absl/flags/usage.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/time.h"
+#include "common/base/program.h"
 #include "common/base/stop_on_signal.h"
 #include "worker/client/coordinator_client.h"
 #include "worker/train/trainer.h"
@@ -102,12 +101,6 @@ int Main() {
 
 int main(int argc, char** argv) {
   spdlog::set_default_logger(spdlog::stderr_logger_mt("worker"));
-  absl::SetProgramUsageMessage(tessera::kUsage);
-  const std::vector<char*> rest = absl::ParseCommandLine(argc, argv);
-  if (rest.size() > 1) {
-    std::fprintf(stderr, "tessera_worker: what is \"%s\"? See --help\n",
-                 rest[1]);
-    return tessera::kExitUsage;
-  }
+  tessera::ParseFlags(argc, argv, tessera::kUsage, __FILE__);
   return tessera::Main();
 }

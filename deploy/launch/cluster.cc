@@ -79,9 +79,9 @@ absl::Status Cluster::AwaitServer(int shard) {
     // Another program's file is all there is to look at; its end can be waited
     // for.
     if (const auto ending = child.WaitFor(kLookInterval)) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          "server ", shard, " did not start: ", Describe(*ending), "\n",
-          LastLines(child.log_path(), kLogLines)));
+      return absl::FailedPreconditionError(
+          absl::StrCat("server ", shard, " did not start: ", Describe(*ending),
+                       "\n", LastLines(child.log_path(), kLogLines)));
     }
     if (absl::Now() > deadline) {
       return absl::DeadlineExceededError(absl::StrCat(
@@ -142,9 +142,9 @@ absl::Status Cluster::TendWorker(
                      " restarts of workers (--worker_restarts)\n", log));
   }
   ++restarts_;
-  std::string report = absl::StrCat(reason, "; starting it again (",
-                                    restarts_, " of ",
-                                    options_.worker_restarts, " restarts)");
+  std::string report =
+      absl::StrCat(reason, "; starting it again (", restarts_, " of ",
+                   options_.worker_restarts, " restarts)");
   if (ending->signal == 0) absl::StrAppend(&report, "\n", log);
   on_death({.label = worker.label,
             .report = std::string(absl::StripTrailingAsciiWhitespace(report))});

@@ -50,9 +50,9 @@ class Cluster {
   const std::vector<std::string>& addresses() const { return addresses_; }
 
   // Reaps who has ended and starts dead workers again, calling `on_death` for
-  // each. A worker that exits with status 0 is done. Codes: ABORTED when a server
-  // died, when a worker refuses its flags or when too many workers died; the
-  // message has the reason and the end of the log.
+  // each. A worker that exits with status 0 is done. Codes: ABORTED when a
+  // server died, when a worker refuses its flags or when too many workers died;
+  // the message has the reason and the end of the log.
   absl::Status Tend(const std::function<void(const WorkerDeath&)>& on_death);
 
   // Ends everything: workers first, so that they can hand back their work.

@@ -31,9 +31,8 @@ class PullGate {
 
   absl::Status Await() {
     MutexLock lock(&mutex_);
-    mutex_.Await([this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-      return left_ == 0;
-    });
+    mutex_.Await(
+        [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return left_ == 0; });
     return status_;
   }
 
@@ -50,10 +49,10 @@ class GrpcObserver : public Observer {
                std::vector<std::unique_ptr<v1::AdminService::Stub>> admins)
       : servers_(std::move(servers)),
         security_(security),
-        coordinator_(CoordinatorClient::Create(
-            {.server = servers_[0],
-             .unreachable_after = kUnreachableAfter,
-             .security = security})),
+        coordinator_(
+            CoordinatorClient::Create({.server = servers_[0],
+                                       .unreachable_after = kUnreachableAfter,
+                                       .security = security})),
         admins_(std::move(admins)) {}
 
   absl::StatusOr<v1::GetStatusResponse> Status() override {
@@ -100,22 +99,22 @@ class GrpcObserver : public Observer {
   absl::StatusOr<std::vector<float>> PullAll(const Job& job,
                                              const ShardPlan& plan,
                                              int64_t version) override {
+    // Outlives the client, whose callbacks use it.
+    PullGate gate(plan.block_count());
     TESSERA_ASSIGN_OR_RETURN(
         std::unique_ptr<ParameterClient> client,
-        ParameterClient::Create(plan,
-                                {.job_fingerprint = job.fingerprint(),
-                                 .servers = servers_,
-                                 .unreachable_after = kUnreachableAfter,
-                                 .security = security_}));
+        ParameterClient::Create(plan, {.job_fingerprint = job.fingerprint(),
+                                       .servers = servers_,
+                                       .unreachable_after = kUnreachableAfter,
+                                       .security = security_}));
     std::vector<float> values(static_cast<size_t>(plan.elements()));
-    PullGate gate(plan.block_count());
     for (int block = 0; block < plan.block_count(); ++block) {
       const Interval elements = plan.BlockElements(block);
-      client->Pull(block, version,
-                   absl::MakeSpan(values).subspan(
-                       static_cast<size_t>(elements.begin),
-                       static_cast<size_t>(elements.size())),
-                   [&gate](absl::Status status) { gate.Done(status); });
+      client->Pull(
+          block, version,
+          absl::MakeSpan(values).subspan(static_cast<size_t>(elements.begin),
+                                         static_cast<size_t>(elements.size())),
+          [&gate](absl::Status status) { gate.Done(status); });
     }
     TESSERA_RETURN_IF_ERROR(gate.Await());
     return values;

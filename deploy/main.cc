@@ -1,0 +1,278 @@
+// tessera_launch: runs a job on this machine and reports on it. See --help.
+
+#include <cstdio>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "common/base/file.h"
+#include "common/base/program.h"
+#include "common/base/status_macros.h"
+#include "common/base/stop_on_signal.h"
+#include "common/job/job.h"
+#include "common/plan/shard_plan.h"
+#include "deploy/launch/compare.h"
+#include "deploy/launch/run.h"
+#include "deploy/report/progress.h"
+#include "worker/data/dataset.h"
+
+ABSL_FLAG(std::string, job, "", "The job file. Required.");
+ABSL_FLAG(int, servers, 1, "Server processes to start.");
+ABSL_FLAG(int, workers, 1, "Worker processes to start; one a core is best.");
+ABSL_FLAG(std::string, run_dir, "",
+          "Folder for the results, made if need be. Default: "
+          "tessera-runs/NAME-DATE-TIME.");
+ABSL_FLAG(bool, overwrite, false,
+          "Allow a run_dir that holds an earlier run's results.");
+ABSL_FLAG(std::string, data_dir, "",
+          "Folder of the data set, instead of the one that the job names.");
+ABSL_FLAG(
+    bool, compare, false,
+    "Run the job with 1 server and again with --servers, and compare: DDP "
+    "against ZeRO. Fails unless both end with the same bits.");
+ABSL_FLAG(std::string, attach, "",
+          "Addresses host:port,host:port of servers that run already, in shard "
+          "order: watch them and write the results, start nothing.");
+ABSL_FLAG(std::string, resolve_only, "",
+          "Write the job, with all that its data says filled in, to this file "
+          "and exit. Servers that are started by hand need it.");
+ABSL_FLAG(int, worker_restarts, 20,
+          "Deaths of workers that are made good before giving up.");
+ABSL_FLAG(int, lease_seconds, 10,
+          "A worker that is silent for this long loses its work to another.");
+ABSL_FLAG(std::string, server_binary, "",
+          "Default: ../server/tessera_server, seen from this program.");
+ABSL_FLAG(std::string, worker_binary, "",
+          "Default: ../worker/tessera_worker, seen from this program.");
+ABSL_FLAG(std::string, tls_ca, "", "With --attach: PEM file of the authority.");
+ABSL_FLAG(std::string, tls_cert, "",
+          "With --attach: PEM file of a certificate.");
+ABSL_FLAG(std::string, tls_key, "", "With --attach: PEM file of its key.");
+ABSL_FLAG(bool, insecure_network, false,
+          "With --attach: allow plain text to other machines.");
+
+namespace tessera {
+namespace {
+
+constexpr int kExitOk = 0;
+constexpr int kExitFailed = 1;
+constexpr int kExitUsage = 2;
+constexpr int kExitInterrupted = 130;  // As shells say of SIGINT.
+
+constexpr char kUsage[] =
+    R"(Trains a Tessera job on this machine and writes down the results.
+
+Starts servers and workers on free loopback ports, shows the progress, starts
+workers again that die, and leaves in --run_dir: job.textproto, logs/,
+metrics.jsonl, curves.svg, params.safetensors, summary.json.
+
+  tessera_launch --job=deploy/jobs/fashion_cnn.textproto --servers=2 --workers=2
+  tessera_launch --job=deploy/jobs/fashion_mlp.textproto --servers=3 --compare
+  tessera_launch --job=JOB --resolve_only=resolved.textproto
+  tessera_launch --job=resolved.textproto --attach=10.0.0.1:7000,10.0.0.2:7000
+
+Ctrl-C (or SIGTERM) ends the job after the step at hand and still writes the
+results; the second one gives up at once.
+
+Exit status: 0 success, 1 the run failed (or, with --compare, the runs differ),
+2 bad flags, job file or data, 130 ended by Ctrl-C or SIGTERM.)";
+
+int Fail(int exit_status, const absl::Status& status) {
+  std::fprintf(stderr, "tessera_launch: %s\n",
+               std::string(status.message()).c_str());
+  return exit_status;
+}
+
+// The program's own place, which its siblings are found from.
+std::string Sibling(const std::string& given, const char* relative) {
+  if (!given.empty()) return given;
+  std::error_code error;
+  const std::filesystem::path self =
+      std::filesystem::read_symlink("/proc/self/exe", error);
+  return (self.parent_path().parent_path() / relative).string();
+}
+
+absl::StatusOr<Job> ResolvedJob() {
+  if (absl::GetFlag(FLAGS_job).empty()) {
+    return absl::InvalidArgumentError("--job is required; see --help");
+  }
+  TESSERA_ASSIGN_OR_RETURN(v1::Job proto,
+                           LoadJobFile(absl::GetFlag(FLAGS_job)));
+  TESSERA_ASSIGN_OR_RETURN(
+      const DataSetFacts facts,
+      ReadDataSetFacts(proto, absl::GetFlag(FLAGS_data_dir)));
+  TESSERA_RETURN_IF_ERROR(ResolveDataSet(facts, proto));
+  return Job::Create(std::move(proto));
+}
+
+absl::Status CheckFlags() {
+  if (absl::GetFlag(FLAGS_servers) < 1 || absl::GetFlag(FLAGS_workers) < 1) {
+    return absl::InvalidArgumentError(
+        "--servers and --workers must be at least 1");
+  }
+  if (absl::GetFlag(FLAGS_lease_seconds) < 1) {
+    return absl::InvalidArgumentError("--lease_seconds must be at least 1");
+  }
+  if (absl::GetFlag(FLAGS_compare) && (absl::GetFlag(FLAGS_servers) < 2 ||
+                                       !absl::GetFlag(FLAGS_attach).empty())) {
+    return absl::InvalidArgumentError(
+        "--compare needs --servers of at least 2, and no --attach");
+  }
+  return absl::OkStatus();
+}
+
+// Makes the folder; refuses to mix two runs' results.
+absl::StatusOr<std::string> PrepareRunDir(const Job& job) {
+  std::string dir = absl::GetFlag(FLAGS_run_dir);
+  if (dir.empty()) {
+    const std::string name =
+        job.proto().name().empty() ? "job" : job.proto().name();
+    dir = absl::StrCat(
+        "tessera-runs/", name, "-",
+        absl::FormatTime("%Y%m%d-%H%M%S", absl::Now(), absl::LocalTimeZone()));
+  }
+  TESSERA_RETURN_IF_ERROR(MakeDirectories(dir));
+  if (!absl::GetFlag(FLAGS_overwrite) &&
+      std::filesystem::exists(dir + "/job.textproto")) {
+    return absl::AlreadyExistsError(
+        absl::StrCat("--run_dir=", dir,
+                     " holds an earlier run; take another, or --overwrite"));
+  }
+  return dir;
+}
+
+RunOptions MakeOptions(const std::string& run_dir, int servers) {
+  RunOptions options{
+      .cluster = {.server_binary = Sibling(absl::GetFlag(FLAGS_server_binary),
+                                           "server/tessera_server"),
+                  .worker_binary = Sibling(absl::GetFlag(FLAGS_worker_binary),
+                                           "worker/tessera_worker"),
+                  .run_dir = run_dir,
+                  .servers = servers,
+                  .workers = absl::GetFlag(FLAGS_workers),
+                  .worker_restarts = absl::GetFlag(FLAGS_worker_restarts),
+                  .server_flags = {absl::StrCat(
+                      "--lease_seconds=", absl::GetFlag(FLAGS_lease_seconds))}},
+      .security = {.ca_file = absl::GetFlag(FLAGS_tls_ca),
+                   .cert_file = absl::GetFlag(FLAGS_tls_cert),
+                   .key_file = absl::GetFlag(FLAGS_tls_key),
+                   .insecure_network = absl::GetFlag(FLAGS_insecure_network)}};
+  if (!absl::GetFlag(FLAGS_attach).empty()) {
+    options.attach = absl::StrSplit(absl::GetFlag(FLAGS_attach), ',');
+  }
+  if (!absl::GetFlag(FLAGS_data_dir).empty()) {
+    options.cluster.worker_flags.push_back(
+        absl::StrCat("--data_dir=", absl::GetFlag(FLAGS_data_dir)));
+  }
+  return options;
+}
+
+void PrintResult(const Job& job, const std::string& dir,
+                 const RunResult& result) {
+  std::printf(
+      "\n%s: %s after %s steps (%.2f epochs) in %.1f s, %s samples/s\n",
+      job.proto().name().c_str(), Describe(result.end_reason).c_str(),
+      WithCommas(result.steps).c_str(), result.epochs, result.seconds,
+      WithCommas(static_cast<int64_t>(result.samples_per_second)).c_str());
+  std::printf("  train loss     %.4f\n  test loss      %.4f\n",
+              result.train_loss, result.test_loss);
+  if (job.proto().data_set().classes() > 0) {
+    std::printf("  test accuracy  %.2f%%\n", 100 * result.test_accuracy);
+  }
+  std::printf(
+      "  parameters     %s/params.safetensors\n"
+      "                 SHA-256 %s\n"
+      "  curves         %s/curves.svg\n"
+      "  summary        %s/summary.json\n"
+      "  metrics, logs  %s/metrics.jsonl, %s/logs/\n",
+      dir.c_str(), result.params_sha256.c_str(), dir.c_str(), dir.c_str(),
+      dir.c_str(), dir.c_str());
+}
+
+int FailRun(const absl::Status& status, const StopRequests& stop) {
+  if (stop.count > 0) {
+    Fail(kExitInterrupted, status);
+    return kExitInterrupted;
+  }
+  return Fail(kExitFailed, status);
+}
+
+int RunOnce(const Job& job, const std::string& dir, StopRequests& stop) {
+  ProgressDisplay display;
+  const auto result = RunJob(
+      job, MakeOptions(dir, absl::GetFlag(FLAGS_servers)), stop, display);
+  display.Finish();
+  if (!result.ok()) return FailRun(result.status(), stop);
+  PrintResult(job, dir, *result);
+  return stop.count > 0 ? kExitInterrupted : kExitOk;
+}
+
+int Compare(const Job& job, const std::string& dir, StopRequests& stop) {
+  ProgressDisplay display;
+  std::vector<MethodRun> runs;
+  const int n = absl::GetFlag(FLAGS_servers);
+  for (const auto& [method, servers] :
+       {std::pair(std::string("DDP"), 1),
+        std::pair(absl::StrCat("ZeRO x ", n), n)}) {
+    display.Print(absl::StrFormat("%s: %d server%s", method, servers,
+                                  servers == 1 ? "" : "s"));
+    const std::string run_dir = absl::StrCat(dir, "/", servers, "-servers");
+    const auto result =
+        RunJob(job, MakeOptions(run_dir, servers), stop, display);
+    display.Finish();
+    if (!result.ok()) return FailRun(result.status(), stop);
+    if (stop.count > 0) return kExitInterrupted;
+    runs.push_back({method, *result});
+  }
+  std::printf("\n%s\n", CompareTable(runs).c_str());
+  const absl::Status written =
+      WriteFileAtomically(dir + "/compare.json", CompareJson(runs));
+  if (!written.ok()) return Fail(kExitFailed, written);
+  const absl::Status same = CheckEquivalence(job, runs[0], runs[1]);
+  if (!same.ok()) return Fail(kExitFailed, same);
+  std::printf(
+      "Same losses and same parameters, to the bit; 1/%d of the state on each "
+      "server.\n  parameters     SHA-256 %s\n  table          "
+      "%s/compare.json\n",
+      n, runs[0].result.params_sha256.c_str(), dir.c_str());
+  return kExitOk;
+}
+
+int Main() {
+  const absl::Status flags = CheckFlags();
+  if (!flags.ok()) return Fail(kExitUsage, flags);
+  const absl::StatusOr<Job> job = ResolvedJob();
+  if (!job.ok()) return Fail(kExitUsage, job.status());
+  const std::string resolved = absl::GetFlag(FLAGS_resolve_only);
+  if (!resolved.empty()) {
+    const absl::Status written =
+        WriteFileAtomically(resolved, FormatJobText(job->proto()));
+    return written.ok() ? kExitOk : Fail(kExitFailed, written);
+  }
+  const absl::StatusOr<ShardPlan> plan =
+      ShardPlan::Create(job->layout().total_elements(),
+                        absl::GetFlag(FLAGS_servers), job->block_bytes());
+  if (!plan.ok()) return Fail(kExitUsage, plan.status());
+  const absl::StatusOr<std::string> dir = PrepareRunDir(*job);
+  if (!dir.ok()) return Fail(kExitUsage, dir.status());
+
+  StopOnSignal signals;
+  StopRequests stop;
+  signals.Start([&stop] { ++stop.count; });
+  return absl::GetFlag(FLAGS_compare) ? Compare(*job, *dir, stop)
+                                      : RunOnce(*job, *dir, stop);
+}
+
+}  // namespace
+}  // namespace tessera
+
+int main(int argc, char** argv) {
+  tessera::ParseFlags(argc, argv, tessera::kUsage, __FILE__);
+  return tessera::Main();
+}
