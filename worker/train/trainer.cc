@@ -120,12 +120,12 @@ class Trainer::Membership {
       return absl::OkStatus();
     }
     if (!absl::IsOutOfRange(status)) return status;
-    // The job went on without this worker: a version that is no longer held was
-    // complete on all shards.
-    spdlog::info("fell behind ({}); asking for newer work", status.message());
+    // The job went on without this worker: a version is let go when the next
+    // one is complete on all shards.
+    spdlog::info("fell behind ({}); asking for newer work", status.ToString());
     const int64_t version =
         work.has_train() ? work.train().step() : work.evaluate().version();
-    proven_version_ = std::max(proven_version_, version);
+    proven_version_ = std::max(proven_version_, version + 1);
     gives_up_last_ = true;
     Reset();
     absl::SleepFor(kResetPause);
