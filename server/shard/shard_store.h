@@ -11,8 +11,8 @@
 // Version v of a block is its state before step v. A block keeps its newest
 // version and the one before: a push for step v proves that its sender held
 // every block of every shard at version v, so the first such push releases
-// version v - 1. Until then some other shard may still need a worker that starts
-// again from v - 1.
+// version v - 1. Until then some other shard may still need a worker that
+// starts again from v - 1.
 
 #ifndef TESSERA_SERVER_SHARD_SHARD_STORE_H_
 #define TESSERA_SERVER_SHARD_SHARD_STORE_H_
@@ -39,8 +39,8 @@ struct Contribution {
   int block = 0;  // Among all blocks of the job.
   int64_t step = 0;
   MicrobatchRange range;
-  WorkerId worker;       // Who sent it: for messages and counters only.
-  double loss_sum = 0;   // Over the range's microbatches.
+  WorkerId worker;      // Who sent it: for messages and counters only.
+  double loss_sum = 0;  // Over the range's microbatches.
 };
 
 enum class PushOutcome {
@@ -62,9 +62,9 @@ struct BlockVersion {
   std::shared_ptr<const void> owner;
 };
 
-// Called exactly once, with a version or with why there is none: on the caller's
-// thread before Pull returns, or later on the thread whose push completed the
-// step, which must not be kept long. It may call the store.
+// Called exactly once, with a version or with why there is none: on the
+// caller's thread before Pull returns, or later on the thread whose push
+// completed the step, which must not be kept long. It may call the store.
 using PullCallback = std::function<void(absl::StatusOr<BlockVersion>)>;
 
 struct WorkerTraffic {
@@ -92,14 +92,23 @@ class ShardStore {
 
   // Step `step` is complete on every block of this shard, with the mean loss of
   // its microbatches (meaningful on shard 0, which owns block 0). Called once a
-  // step, in order, from the completing thread, outside any lock.
+  // step, in order, from a completing thread, outside any lock, and before the
+  // completing push answers the pulls that waited for it.
   using StepListener = std::function<void(int64_t step, double mean_loss)>;
 
-  // Draws the initial parameters, version 0. `device` and `job` must outlive
-  // the store. Codes: INVALID_ARGUMENT when `shard` is not of `plan`, or the
-  // plan is not of the job; RESOURCE_EXHAUSTED when memory does not suffice.
+  // Fills in elements [first, first + values.size()) of the flat vector.
+  using ParameterSource =
+      std::function<void(int64_t first, absl::Span<float> values)>;
+
+  // Version 0 comes from `initial`, which must give finite values; without it
+  // it is drawn as the job says. `device` and `job` must outlive the store and
+  // every version that it gave. Codes: INVALID_ARGUMENT when `shard` is not of
+  // `plan`, or the plan has not as many elements as the job;
+  // RESOURCE_EXHAUSTED when memory does not suffice; FAILED_PRECONDITION when
+  // this build cannot keep a shard on the device.
   static absl::StatusOr<std::unique_ptr<ShardStore>> Create(
-      const Job& job, const ShardPlan& plan, int shard, Device& device);
+      const Job& job, const ShardPlan& plan, int shard, Device& device,
+      const ParameterSource& initial = nullptr);
 
   virtual ~ShardStore() = default;
 
@@ -109,12 +118,15 @@ class ShardStore {
   // Adds a gradient: float32 values of the whole block, the sum over the
   // range's microbatches. The payload is read before Push returns. Codes, with
   // the state unchanged:
-  //   INVALID_ARGUMENT  block not of this shard, a range that is no node of the
-  //                     job's tree, wrong payload size, or a value (or loss) that is
-  //                     NaN or infinite: names worker, block and index
+  //   INVALID_ARGUMENT  block not of this shard, negative step, a range that is
+  //                     no node of the job's tree, wrong payload size, or a
+  //                     value (or loss) that is NaN or infinite: names worker,
+  //                     block and index
   //   OUT_OF_RANGE      a step above the block's newest version
   //   UNAVAILABLE       after Shutdown
-  // A step below the newest version was counted already: kDuplicate.
+  //   RESOURCE_EXHAUSTED  no memory for another partial sum
+  // A step below the newest version was counted already: kDuplicate. A push may
+  // answer pulls, on this thread, before it returns.
   virtual absl::StatusOr<PushResult> Push(const Contribution& contribution,
                                           const FragmentedBytes& payload) = 0;
 
@@ -137,8 +149,8 @@ class ShardStore {
 
   virtual ShardStats Stats() const = 0;
 
-  // A digest of everything that Push can change (versions, parameters, optimizer
-  // state, partial sums); for tests.
+  // A digest of everything that Push can change (versions, parameters,
+  // optimizer state, partial sums); for tests.
   virtual uint64_t StateHash() const = 0;
 };
 

@@ -1,0 +1,122 @@
+#include "common/device/buffer_pool.h"
+
+#include <algorithm>
+#include <atomic>
+#include <map>
+#include <vector>
+
+#include "common/base/mutex.h"
+#include "common/base/status_macros.h"
+
+namespace tessera {
+namespace internal {
+
+struct PooledBuffer {
+  explicit PooledBuffer(Memory m) : memory(std::move(m)) {}
+
+  const Memory memory;
+  std::atomic<int> shares = 0;
+  // Set while in use: buffers may outlive their pool.
+  std::shared_ptr<PoolCore> core;
+};
+
+class PoolCore {
+ public:
+  PoolCore(Device& device, MemoryKind kind) : device_(device), kind_(kind) {}
+
+  // Gives a buffer with no share in it yet.
+  absl::StatusOr<PooledBuffer*> Take(size_t bytes) {
+    std::unique_ptr<PooledBuffer> buffer = Reuse(bytes);
+    if (buffer == nullptr) {
+      TESSERA_ASSIGN_OR_RETURN(Memory memory, device_.Allocate(kind_, bytes));
+      buffer = std::make_unique<PooledBuffer>(std::move(memory));
+      CountNew(static_cast<int64_t>(bytes));
+    }
+    return buffer.release();
+  }
+
+  void GiveBack(std::unique_ptr<PooledBuffer> buffer) {
+    MutexLock lock(&mutex_);
+    const size_t bytes = buffer->memory.bytes();
+    usage_.in_use_bytes -= static_cast<int64_t>(bytes);
+    idle_[bytes].push_back(std::move(buffer));
+  }
+
+  BufferPool::Usage usage() const {
+    MutexLock lock(&mutex_);
+    return usage_;
+  }
+
+ private:
+  std::unique_ptr<PooledBuffer> Reuse(size_t bytes) {
+    MutexLock lock(&mutex_);
+    const auto found = idle_.find(bytes);
+    if (found == idle_.end() || found->second.empty()) return nullptr;
+    // The one last used: the most of it may still be in a cache.
+    std::unique_ptr<PooledBuffer> buffer = std::move(found->second.back());
+    found->second.pop_back();
+    AddUse(static_cast<int64_t>(bytes));
+    return buffer;
+  }
+
+  void CountNew(int64_t bytes) {
+    MutexLock lock(&mutex_);
+    usage_.total_bytes += bytes;
+    AddUse(bytes);
+  }
+
+  void AddUse(int64_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    usage_.in_use_bytes += bytes;
+    usage_.in_use_bytes_max =
+        std::max(usage_.in_use_bytes_max, usage_.in_use_bytes);
+  }
+
+  Device& device_;
+  const MemoryKind kind_;
+
+  mutable Mutex mutex_;
+  std::map<size_t, std::vector<std::unique_ptr<PooledBuffer>>> idle_
+      ABSL_GUARDED_BY(mutex_);
+  BufferPool::Usage usage_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace internal
+
+BufferRef::BufferRef(const BufferRef& other) : buffer_(other.buffer_) {
+  if (buffer_ != nullptr) {
+    buffer_->shares.fetch_add(1, std::memory_order_relaxed);
+  }
+}
+
+void BufferRef::Drop() {
+  internal::PooledBuffer* const buffer = std::exchange(buffer_, nullptr);
+  if (buffer == nullptr) return;
+  if (buffer->shares.fetch_sub(1, std::memory_order_acq_rel) > 1) return;
+  // Kept until the end of this call: it may be the last to know the core.
+  const std::shared_ptr<internal::PoolCore> core = std::move(buffer->core);
+  core->GiveBack(std::unique_ptr<internal::PooledBuffer>(buffer));
+}
+
+void* BufferRef::data() const { return buffer_->memory.data(); }
+
+size_t BufferRef::bytes() const { return buffer_->memory.bytes(); }
+
+bool BufferRef::IsUnique() const {
+  return buffer_->shares.load(std::memory_order_acquire) == 1;
+}
+
+BufferPool::BufferPool(Device& device, MemoryKind kind)
+    : core_(std::make_shared<internal::PoolCore>(device, kind)) {}
+
+BufferPool::~BufferPool() = default;
+
+absl::StatusOr<BufferRef> BufferPool::Get(size_t bytes) {
+  TESSERA_ASSIGN_OR_RETURN(internal::PooledBuffer * buffer, core_->Take(bytes));
+  buffer->shares.store(1, std::memory_order_relaxed);
+  buffer->core = core_;
+  return BufferRef(buffer);
+}
+
+BufferPool::Usage BufferPool::usage() const { return core_->usage(); }
+
+}  // namespace tessera

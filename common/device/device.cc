@@ -1,0 +1,25 @@
+#include "common/device/device.h"
+
+#include <utility>
+
+namespace tessera {
+
+Memory::~Memory() {
+  if (data_ != nullptr) device_->Free(kind_, data_, bytes_);
+}
+
+Memory::Memory(Memory&& other) noexcept
+    : device_(other.device_),
+      kind_(other.kind_),
+      data_(std::exchange(other.data_, nullptr)),
+      bytes_(std::exchange(other.bytes_, 0)) {}
+
+Memory& Memory::operator=(Memory&& other) noexcept {
+  std::swap(device_, other.device_);
+  std::swap(kind_, other.kind_);
+  std::swap(data_, other.data_);
+  std::swap(bytes_, other.bytes_);
+  return *this;
+}
+
+}  // namespace tessera

@@ -1,0 +1,21 @@
+// Devices by the name that people give on a command line.
+
+#ifndef TESSERA_COMMON_DEVICE_MAKE_DEVICE_H_
+#define TESSERA_COMMON_DEVICE_MAKE_DEVICE_H_
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "common/device/device.h"
+
+namespace tessera {
+
+// "cpu", "cuda", or "auto": the best that this build and machine have;
+// Device::name says which. Codes: FAILED_PRECONDITION when this build has no
+// such device, INVALID_ARGUMENT for any other name.
+absl::StatusOr<std::unique_ptr<Device>> MakeDevice(absl::string_view name);
+
+}  // namespace tessera
+
+#endif  // TESSERA_COMMON_DEVICE_MAKE_DEVICE_H_

@@ -1,0 +1,103 @@
+// One block under its lock: its state, the step's gradient so far, and the
+// pulls that wait for the next version.
+
+#ifndef TESSERA_SERVER_SHARD_BLOCK_H_
+#define TESSERA_SERVER_SHARD_BLOCK_H_
+
+#include <cstdint>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/base/mutex.h"
+#include "common/base/sha256.h"
+#include "common/device/device.h"
+#include "common/tensor/fragments.h"
+#include "server/shard/block_aggregator.h"
+#include "server/shard/block_state.h"
+#include "server/shard/shard_store.h"
+
+namespace tessera {
+
+// A pull's callback with what it is to be called with. Called by whoever gets
+// it, outside the lock.
+struct PullAnswer {
+  PullCallback done;
+  absl::StatusOr<BlockVersion> result;
+};
+
+// Thread-safe. Calls nobody back: it returns the answers that are due.
+class Block {
+ public:
+  struct PushDone {
+    PushResult result;
+    double loss_sum = 0;  // Of the whole step, with kCompleted.
+    std::vector<PullAnswer> answers;
+  };
+
+  // `index` is among all blocks of the job.
+  Block(int index, BlockState state, BlockAggregator aggregator)
+      : index_(index),
+        elements_(state.newest().span().size()),
+        state_(std::move(state)),
+        aggregator_(std::move(aggregator)) {}
+
+  int index() const { return index_; }
+  size_t elements() const { return elements_; }
+
+  // The contribution's range must be a node and the payload of this block's
+  // size and finite. Otherwise as ShardStore::Push.
+  absl::StatusOr<PushDone> Push(const Contribution& contribution,
+                                const FragmentedBytes& payload);
+
+  // Gives the answer at once, or keeps `done` until the version is there, under
+  // `ticket`. As ShardStore::Pull.
+  std::optional<PullAnswer> Pull(int64_t version, uint64_t ticket,
+                                 PullCallback done);
+
+  // The end of the wait, if it still goes on.
+  std::optional<PullAnswer> Cancel(uint64_t ticket);
+
+  // Ends every wait and refuses all that comes later.
+  std::vector<PullAnswer> Shutdown();
+
+  int64_t newest_version() const;
+
+  // Adds everything that Push can change to `digest`. Uses `stream` to read
+  // device memory.
+  absl::Status AddToDigest(Stream& stream, Sha256& digest) const;
+
+ private:
+  struct Wait {
+    uint64_t ticket;
+    PullCallback done;
+  };
+
+  absl::Status CheckServing() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Runs the optimizer on the step's total and answers who waited for it.
+  absl::Status Complete(const BlockAggregator::Result& sum, PushDone& done)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The version, if it is held; else why it is not.
+  absl::StatusOr<BlockVersion> Find(int64_t version) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  BlockVersion Share(const VersionedValues& values) const;
+  std::vector<PullAnswer> EndWaits(const absl::StatusOr<BlockVersion>& result)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const int index_;
+  const size_t elements_;
+
+  mutable Mutex mutex_;
+  BlockState state_ ABSL_GUARDED_BY(mutex_);
+  BlockAggregator aggregator_ ABSL_GUARDED_BY(mutex_);
+  // All wait for the version after the newest.
+  std::vector<Wait> waits_ ABSL_GUARDED_BY(mutex_);
+  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace tessera
+
+#endif  // TESSERA_SERVER_SHARD_BLOCK_H_

@@ -1,0 +1,39 @@
+// Elementwise arithmetic on blocks of float32 values, the same on every device.
+//
+// One operation makes up all of a shard's summing: a payload is read where it
+// was received, and what is already held of the reduction tree is added to it
+// on the way up, in a single pass over memory.
+
+#ifndef TESSERA_SERVER_SHARD_BLOCK_MATH_H_
+#define TESSERA_SERVER_SHARD_BLOCK_MATH_H_
+
+#include "absl/container/inlined_vector.h"
+#include "absl/status/status.h"
+#include "common/tensor/fragments.h"
+
+namespace tessera {
+
+// A sum that has not been computed yet: for each element i,
+//   ((payload[i] + held[0][i]) + held[1][i]) + ...
+// where held[k] is the sibling of the tree's node that the terms before it make
+// up. (IEEE addition commutes, so left and right may be told apart or not; it
+// does not associate, so the order in which terms join counts.)
+struct GradientSum {
+  FragmentedBytes payload;                    // In host memory.
+  absl::InlinedVector<const float*, 4> held;  // In device memory.
+};
+
+// What a device does with such sums. Thread-safe.
+class BlockMath {
+ public:
+  virtual ~BlockMath() = default;
+
+  // Computes the sum into `out`, in device memory, with room for as many values
+  // as the payload has. `out` may be sum.held[0]. The payload may go once this
+  // returns. Codes: as common/device/device.h.
+  virtual absl::Status Fold(const GradientSum& sum, float* out) const = 0;
+};
+
+}  // namespace tessera
+
+#endif  // TESSERA_SERVER_SHARD_BLOCK_MATH_H_
