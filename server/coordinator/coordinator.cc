@@ -95,11 +95,10 @@ absl::StatusOr<Grant> Coordinator::GetWork(WorkerId worker,
   if (number == 0 || number > member->last_request) {
     TakeReport(*member, report);
     if (ended()) return EndGrant{progress_.end_reason()};
-  } else if (const auto& last = member->last_grant; last.has_value()) {
-    const Phase* phase = progress_.Find(last->phase);
-    if (phase != nullptr && phase->units.HoldsAll(worker, last->range)) {
-      return ToGrant(*last);
-    }
+  } else if (member->last_grant.has_value()) {
+    // Even if that is over by now: the first answer may have arrived, and then
+    // other work would be lost.
+    return ToGrant(*member->last_grant);
   }
   return NextGrant(*member);
 }

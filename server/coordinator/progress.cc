@@ -68,13 +68,16 @@ EvaluationResult Progress::FinishEvaluation(absl::Time now) {
   const EvaluationResult result =
       current_.tally.Result(job_.proto().data_set().test_examples());
   evaluated_version_ = version;
-  end_reason_ = rules_.AfterEvaluation(version, result);
-  if (ended()) return result;
+  // An evaluation that is only due to a stop is none of the job's own.
+  if (IsEvaluated(job_, version, job_.max_steps())) {
+    end_reason_ = rules_.AfterEvaluation(version, result);
+    if (ended()) return result;
+  }
   const auto key = PhaseAfter(job_, current_.key, last_version_);
   if (key.has_value()) {
     current_ = MakePhase(*key, now);
   } else {
-    EndNow();  // The rules would have said so if it were not a stop.
+    EndNow();
   }
   return result;
 }

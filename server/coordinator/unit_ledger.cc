@@ -11,10 +11,6 @@ bool Within(const Unit& unit, const UnitRange& range) {
   return range.begin <= unit.range.begin && unit.range.end <= range.end;
 }
 
-bool Overlaps(const Unit& unit, const UnitRange& range) {
-  return unit.range.begin < range.end && range.begin < unit.range.end;
-}
-
 }  // namespace
 
 UnitLedger::UnitLedger(int size, absl::Time now)
@@ -114,12 +110,6 @@ int UnitLedger::CountTaken(WorkerId worker) const {
 bool UnitLedger::Holds(WorkerId worker) const {
   return std::any_of(units_.begin(), units_.end(), [worker](const Unit& unit) {
     return unit.IsLeasedTo(worker);
-  });
-}
-
-bool UnitLedger::HoldsAll(WorkerId worker, const UnitRange& range) const {
-  return std::all_of(units_.begin(), units_.end(), [&](const Unit& unit) {
-    return !Overlaps(unit, range) || unit.IsLeasedTo(worker);
   });
 }
 

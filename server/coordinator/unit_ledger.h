@@ -64,8 +64,6 @@ class UnitLedger {
   // What `worker` holds and has done.
   int CountTaken(WorkerId worker) const;
   bool Holds(WorkerId worker) const;
-  // Whether all of the range is leased to `worker`.
-  bool HoldsAll(WorkerId worker, const UnitRange& range) const;
   // Whether anything was ever leased.
   bool ever_leased() const { return ever_leased_; }
 

@@ -92,6 +92,8 @@ class Trainer::Membership {
           train.step(), {train.microbatch_begin(), train.microbatch_end()});
     }
     if (work.has_evaluate()) return Evaluate(work.evaluate());
+    // A repeat of the request may have been answered with work all the same.
+    gives_up_last_ = true;
     return absl::OkStatus();
   }
 
