@@ -16,12 +16,12 @@ namespace tessera {
 
 enum class Split { kTrain, kTest };
 
-// Samples gathered for a model: `inputs` is [samples, C, H, W] (channels first),
-// and of the two target fields the one that the loss needs is filled.
+// Samples gathered for a model: `inputs` is [samples, C, H, W] (channels
+// first), and of the two target fields the one that the loss needs is filled.
 struct Batch {
   absl::Span<float> inputs;
-  absl::Span<int32_t> labels;    // [samples], for classification.
-  absl::Span<float> targets;     // [samples, outputs], for regression.
+  absl::Span<int32_t> labels;  // [samples], for classification.
+  absl::Span<float> targets;   // [samples, outputs], for regression.
 };
 
 // Immutable, so thread-safe.
@@ -40,8 +40,8 @@ class DataSet {
 
   virtual int64_t size(Split split) const = 0;
 
-  // Fills `batch`, whose spans have room for exactly `indices`. Every index must
-  // be in [0, size(split)).
+  // Fills `batch`, whose spans have room for exactly `indices`. Every index
+  // must be in [0, size(split)).
   virtual void Gather(Split split, absl::Span<const int64_t> indices,
                       const Batch& batch) const = 0;
 };

@@ -1,4 +1,5 @@
-// Which samples a microbatch holds: a pure function of (seed, step, microbatch).
+// Which samples a microbatch holds: a pure function of (seed, step,
+// microbatch).
 
 #ifndef TESSERA_WORKER_DATA_SAMPLER_H_
 #define TESSERA_WORKER_DATA_SAMPLER_H_
@@ -13,8 +14,9 @@ namespace tessera {
 
 // Epoch e visits all samples in the order of a permutation drawn from (seed, e)
 // by Fisher and Yates's shuffle; step t of the epoch takes the t-th run of
-// batch_size, and microbatch m of it the m-th part. What is left of the epoch at
-// the end is not used. Not thread-safe: it keeps the last epoch's permutation.
+// batch_size, and microbatch m of it the m-th part. What is left of the epoch
+// at the end is not used. Not thread-safe: it keeps the last epoch's
+// permutation.
 class Sampler {
  public:
   explicit Sampler(const Job& job);

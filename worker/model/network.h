@@ -1,7 +1,7 @@
 // A model on one device: forward, backward, evaluation.
 //
-// Parameters and gradients lie in flat vectors laid out by the job's layout; the
-// network owns activations and scratch memory only.
+// Parameters and gradients lie in flat vectors laid out by the job's layout;
+// the network owns activations and scratch memory only.
 
 #ifndef TESSERA_WORKER_MODEL_NETWORK_H_
 #define TESSERA_WORKER_MODEL_NETWORK_H_
@@ -18,14 +18,14 @@
 
 namespace tessera {
 
-// Called as a pass goes, so that communication overlaps with it.
+// Called as a pass goes, so that communication overlaps with it. Both are set.
 struct PassHooks {
   // Before elements [begin, end) of the parameters are first read, layers in
   // order. Returns once they may be; an error ends the pass with that error.
   std::function<absl::Status(int64_t begin, int64_t end)> need;
   // All elements at or above `begin` of the gradient are final, and the pass no
-  // longer reads those of the parameters; `begin` falls from layer to layer, and
-  // the last call has begin = 0.
+  // longer reads those of the parameters; `begin` falls from layer to layer,
+  // and the last call has begin = 0.
   std::function<absl::Status(int64_t begin)> final_from;
 };
 
@@ -34,8 +34,8 @@ struct EvaluationScore {
   int64_t correct = 0;  // 0 for regression.
 };
 
-// Not thread-safe. A result is a pure function of the arguments (and of the kind
-// of processor): kernels run on the calling thread alone.
+// Not thread-safe. A result is a pure function of the arguments (and of the
+// kind of processor): kernels run on the calling thread alone.
 class Network {
  public:
   // For batches of up to `max_samples`. `job` must outlive the network. Codes:
@@ -46,9 +46,9 @@ class Network {
   virtual ~Network() = default;
 
   // The mean loss over the batch's samples, and in `gradient` (every element is
-  // written) its gradient. `params` and `gradient` have layout size. Sample i of
-  // the batch is number `first_sample` + i of step `step`'s global batch: dropout
-  // masks depend on that number only. The batch must have
+  // written) its gradient. `params` and `gradient` have layout size. Sample i
+  // of the batch is number `first_sample` + i of step `step`'s global batch:
+  // dropout masks depend on that number only. The batch must have
   // job.microbatch_size() samples.
   virtual absl::StatusOr<double> Train(absl::Span<const float> params,
                                        const Batch& batch, int64_t step,
@@ -57,7 +57,8 @@ class Network {
                                        const PassHooks& hooks) = 0;
 
   // Loss and hits over the batch's samples, dropout off. Any number of samples
-  // up to max_samples. Each sample's result does not depend on the others.
+  // up to max_samples. Each sample's result does not depend on the others. Of
+  // the hooks only `need` is called.
   virtual absl::StatusOr<EvaluationScore> Evaluate(
       absl::Span<const float> params, const Batch& batch,
       const PassHooks& hooks) = 0;
