@@ -22,6 +22,22 @@
 namespace tessera {
 namespace {
 
+// As shells say of a program that cannot be run.
+constexpr int kExitCannotRun = 127;
+// How long one poll may last: an endless wait must fit its int, and without a
+// pid_fd there is nothing to be woken by.
+constexpr absl::Duration kPollMax = absl::Minutes(1);
+constexpr absl::Duration kPollMaxWithoutFd = absl::Milliseconds(10);
+
+// Into the log, which is this process's stderr by now.
+void SayCannotRun(const char* program) {
+  const char* reason = strerrordesc_np(errno);
+  for (const char* part :
+       {"cannot run ", program, ": ", reason == nullptr ? "?" : reason, "\n"}) {
+    if (write(STDERR_FILENO, part, strlen(part)) < 0) return;
+  }
+}
+
 // In the child, between fork and exec: async-signal-safe calls only, because
 // other threads of the launcher may have held locks.
 [[noreturn]] void BecomeProgram(char* const* argv, int log_fd, int null_fd,
@@ -29,7 +45,7 @@ namespace {
   setpgid(0, 0);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   // The launcher may have died before the line above.
-  if (getppid() != launcher) _exit(127);
+  if (getppid() != launcher) _exit(kExitCannotRun);
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -37,7 +53,8 @@ namespace {
   dup2(log_fd, STDOUT_FILENO);
   dup2(log_fd, STDERR_FILENO);
   execv(argv[0], argv);
-  _exit(127);
+  SayCannotRun(argv[0]);
+  _exit(kExitCannotRun);
 }
 
 int OpenPidFd(pid_t pid) {
@@ -92,6 +109,8 @@ absl::StatusOr<std::unique_ptr<Child>> Child::Start(
     errno = fork_error;
     return ErrnoStatus(absl::StrCat("cannot start ", argv[0]));
   }
+  // In both processes, so that it is done when either goes on.
+  setpgid(pid, pid);
   return std::unique_ptr<Child>(new Child(pid, OpenPidFd(pid), log_path));
 }
 
@@ -126,9 +145,9 @@ std::optional<ChildEnding> Child::WaitFor(absl::Duration timeout) {
     const absl::Duration left = deadline - absl::Now();
     if (left <= absl::ZeroDuration()) return std::nullopt;
     pollfd ended{.fd = pid_fd_, .events = POLLIN, .revents = 0};
-    // In pieces, so that an endless wait fits poll's int.
-    const auto ms = absl::ToInt64Milliseconds(std::min(left, absl::Minutes(1)));
-    poll(&ended, 1, static_cast<int>(ms) + 1);
+    const absl::Duration piece =
+        std::min(left, pid_fd_ < 0 ? kPollMaxWithoutFd : kPollMax);
+    poll(&ended, 1, static_cast<int>(absl::ToInt64Milliseconds(piece)) + 1);
   }
   return ending_;
 }

@@ -35,7 +35,9 @@ std::string LastLines(const std::string& path, int count);
 class Child {
  public:
   // Starts `argv[0]` (a path) with both output streams appended to `log_path`.
-  // Codes: what errno maps to, naming the file.
+  // Codes: what errno maps to, naming the file. A file that only the kernel
+  // finds unfit to run gives a child that ends with status 127, saying so in
+  // its log.
   static absl::StatusOr<std::unique_ptr<Child>> Start(
       const std::vector<std::string>& argv, const std::string& log_path);
 
@@ -45,7 +47,8 @@ class Child {
 
   pid_t pid() const { return pid_; }
   const std::string& log_path() const { return log_path_; }
-  // Readable once the process has ended; for poll.
+  // Readable once the process has ended; for poll. -1 on kernels without pidfd
+  // (before 5.3), which poll takes for one that is never readable.
   int pid_fd() const { return pid_fd_; }
 
   void Signal(int signal) const;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -52,7 +53,8 @@ absl::StatusOr<Placed> ParseEntry(const std::string& name, const json& entry,
     return absl::InvalidArgumentError(
         absl::StrCat("tensor \"", name, "\": ", what));
   };
-  if (!entry.is_object() || entry.value("dtype", "") != "F32") {
+  if (!entry.is_object() || !entry.contains("dtype") ||
+      entry["dtype"] != "F32") {
     return bad("its dtype is not F32");
   }
   if (!entry.contains("shape") || !entry["shape"].is_array() ||
@@ -87,6 +89,41 @@ absl::StatusOr<Placed> ParseEntry(const std::string& name, const json& entry,
   return placed;
 }
 
+// Metadata maps strings to strings.
+bool IsMetadata(const json& entry) {
+  return entry.is_object() &&
+         std::all_of(entry.begin(), entry.end(),
+                     [](const json& value) { return value.is_string(); });
+}
+
+absl::StatusOr<json> ParseHeader(absl::string_view text) {
+  // JSON itself lets a name be there twice, and the parser takes the last.
+  std::set<std::string> names;
+  std::string twice;
+  const auto note_name = [&](int depth, json::parse_event_t event,
+                             json& value) {
+    if (event == json::parse_event_t::key && depth == 1 &&
+        !names.insert(value.get<std::string>()).second) {
+      twice = value.get<std::string>();
+    }
+    return true;
+  };
+  json header = json::parse(text, note_name, /*allow_exceptions=*/false);
+  // White space before the object would be JSON, but not the format.
+  if (!header.is_object() || text[0] != '{') {
+    return absl::InvalidArgumentError("its header is no JSON object");
+  }
+  if (!twice.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("tensor \"", twice, "\" is there twice"));
+  }
+  if (header.contains("__metadata__") && !IsMetadata(header["__metadata__"])) {
+    return absl::InvalidArgumentError(
+        "its __metadata__ does not map strings to strings");
+  }
+  return header;
+}
+
 absl::StatusOr<std::vector<NamedTensor>> Parse(absl::string_view file) {
   uint64_t header_bytes = 0;
   if (file.size() < kLengthBytes) {
@@ -99,11 +136,8 @@ absl::StatusOr<std::vector<NamedTensor>> Parse(absl::string_view file) {
         absl::StrCat("its header is ", header_bytes, " bytes long where only ",
                      file.size(), " follow"));
   }
-  const json header =
-      json::parse(file.substr(0, header_bytes), nullptr, /*throw=*/false);
-  if (!header.is_object()) {
-    return absl::InvalidArgumentError("its header is no JSON object");
-  }
+  TESSERA_ASSIGN_OR_RETURN(const json header,
+                           ParseHeader(file.substr(0, header_bytes)));
   const absl::string_view data = file.substr(header_bytes);
   std::vector<Placed> places;
   for (const auto& [name, entry] : header.items()) {

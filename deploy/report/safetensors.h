@@ -1,7 +1,6 @@
 // Parameters in the safetensors format, which every framework reads.
 //
-//   | header length, 8 bytes little endian | JSON header | data, little endian
-//   |
+//   | header length, 8 bytes | JSON header | data |      all little endian
 //
 // The header maps a tensor's name to {"dtype": "F32", "shape": [...],
 // "data_offsets": [begin, end]}, offsets counted from the start of the data.
@@ -34,7 +33,8 @@ struct NamedTensor {
 
 // Reads a file of F32 tensors, in the order of their data. Codes:
 // INVALID_ARGUMENT for anything that is not exactly the format (lengths,
-// offsets that overlap, leave gaps or disagree with the shape, other dtypes),
+// names that are there twice, offsets that overlap, leave gaps or disagree with
+// the shape, other dtypes),
 // naming the file and what is wrong.
 absl::StatusOr<std::vector<NamedTensor>> ReadSafetensors(
     const std::string& path);
