@@ -1,6 +1,6 @@
-// A worker's calls to the coordinator. Every call has a deadline; UNAVAILABLE and
-// DEADLINE_EXCEEDED are repeated, with growing pauses, for as long as the options
-// allow.
+// A worker's calls to the coordinator. Every call has a deadline; UNAVAILABLE
+// and DEADLINE_EXCEEDED are repeated, with growing pauses, for as long as the
+// options allow.
 
 #ifndef TESSERA_WORKER_CLIENT_COORDINATOR_CLIENT_H_
 #define TESSERA_WORKER_CLIENT_COORDINATOR_CLIENT_H_

@@ -48,8 +48,8 @@ struct ClientTraffic {
   int64_t retries = 0;
 };
 
-// Called exactly once for each call, on a thread of the client's, which must not
-// be kept long.
+// Called exactly once for each call, on a thread of the client's, which must
+// not be kept long.
 using BlockDone = std::function<void(absl::Status)>;
 
 // Thread-safe.
@@ -64,9 +64,10 @@ class ParameterClient {
   virtual ~ParameterClient() = default;
 
   // Pushes a gradient; once its step is complete, writes the block at version
-  // step + 1 to `to` (the block's size) and calls `done`. An empty `to` means that
-  // the answer's values are not wanted. Codes, besides those of
-  // ParameterService: UNAVAILABLE, naming the server, after `unreachable_after`.
+  // step + 1 to `to` (the block's size) and calls `done`. An empty `to` means
+  // that the answer's values are not wanted. Codes, besides those of
+  // ParameterService: UNAVAILABLE, naming the server, after
+  // `unreachable_after`.
   virtual void PushPull(const BlockGradient& gradient, absl::Span<float> to,
                         BlockDone done) = 0;
 
@@ -75,8 +76,8 @@ class ParameterClient {
   virtual void Pull(int block, int64_t version, absl::Span<float> to,
                     BlockDone done) = 0;
 
-  // Ends all calls under way with CANCELLED and waits for their callbacks; later
-  // calls work as before.
+  // Ends all calls under way with CANCELLED and waits for their callbacks;
+  // later calls work as before.
   virtual void CancelAll() = 0;
 
   virtual ClientTraffic traffic() const = 0;

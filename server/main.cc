@@ -1,0 +1,174 @@
+// tessera_server: holds one shard of a job's parameters. See --help.
+
+#include <grpc/support/log.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/flags/parse.h"
+#include "absl/flags/usage.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "common/base/file.h"
+#include "common/base/status_macros.h"
+#include "common/base/stop_on_signal.h"
+#include "common/job/job.h"
+#include "common/rpc/allocator.h"
+#include "server/service/server.h"
+
+ABSL_FLAG(std::string, job, "",
+          "Job file (textproto), the same for all servers, with the data set's "
+          "shape and sizes filled in, as the launcher writes it. Required.");
+ABSL_FLAG(int, shard, 0,
+          "Which shard of the parameters this server holds, from 0. Shard 0's "
+          "server also hands out the work.");
+ABSL_FLAG(int, shard_count, 1, "How many servers share the job's parameters.");
+ABSL_FLAG(std::string, listen, "127.0.0.1:0",
+          "Address to serve on, host:port. Port 0 takes any that is free.");
+ABSL_FLAG(std::string, port_file, "",
+          "File to write the address to, as a line host:port with the real "
+          "port, once the server can be reached.");
+ABSL_FLAG(std::string, device, "auto",
+          "Where the shard lives and is updated: auto, cpu or cuda.");
+ABSL_FLAG(double, lease_seconds, 10,
+          "Shard 0 only: a worker that is silent for longer loses its work to "
+          "another.");
+ABSL_FLAG(std::string, tls_ca, "",
+          "PEM file of the authority that signed the workers' certificates.");
+ABSL_FLAG(std::string, tls_cert, "", "PEM file of this server's certificate.");
+ABSL_FLAG(std::string, tls_key, "", "PEM file of its private key.");
+ABSL_FLAG(bool, insecure_network, false,
+          "Allow plain text on an address that other machines can reach.");
+
+namespace tessera {
+namespace {
+
+constexpr int kExitOk = 0;
+constexpr int kExitFailed = 1;
+constexpr int kExitUsage = 2;
+
+constexpr char kUsage[] =
+    R"(Holds one shard of a Tessera job's parameters: sums the workers'
+gradients, applies the optimizer, serves fresh parameters. Start one for each
+shard, then workers that are given all servers' addresses in shard order.
+
+  tessera_server --job=job.textproto --shard=0 --shard_count=2 \
+      --listen=10.0.0.1:7000 --tls_ca=ca.pem --tls_cert=me.pem --tls_key=me.key
+
+SIGTERM and SIGINT end it within seconds. Exit status: 0 when it was told to
+stop, 1 when something failed, 2 for bad flags or a bad job.)";
+
+int Fail(int exit_status, const absl::Status& status) {
+  spdlog::error("{}", std::string(status.message()));
+  return exit_status;
+}
+
+// gRPC's own messages, into our log.
+void LogGrpc(gpr_log_func_args* args) {
+  const auto level = args->severity == GPR_LOG_SEVERITY_ERROR
+                         ? spdlog::level::warn
+                         : spdlog::level::debug;
+  spdlog::log(level, "gRPC: {}", args->message);
+}
+
+absl::Status CheckFlags() {
+  if (absl::GetFlag(FLAGS_job).empty()) {
+    return absl::InvalidArgumentError("--job is required; see --help");
+  }
+  const double lease_seconds = absl::GetFlag(FLAGS_lease_seconds);
+  if (!(lease_seconds >= 0.1 && lease_seconds <= 86400)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--lease_seconds=", lease_seconds, ": must be from 0.1 to 86400"));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Job> LoadJob(const std::string& path) {
+  TESSERA_ASSIGN_OR_RETURN(v1::Job proto, LoadJobFile(path));
+  auto job = Job::Create(std::move(proto));
+  if (job.ok()) return job;
+  return absl::Status(job.status().code(),
+                      absl::StrCat(path, ": ", job.status().message()));
+}
+
+ServerOptions OptionsFromFlags() {
+  return {
+      .shard = absl::GetFlag(FLAGS_shard),
+      .shard_count = absl::GetFlag(FLAGS_shard_count),
+      .listen = absl::GetFlag(FLAGS_listen),
+      .device = absl::GetFlag(FLAGS_device),
+      .security = {.ca_file = absl::GetFlag(FLAGS_tls_ca),
+                   .cert_file = absl::GetFlag(FLAGS_tls_cert),
+                   .key_file = absl::GetFlag(FLAGS_tls_key),
+                   .insecure_network = absl::GetFlag(FLAGS_insecure_network)},
+      .lease = absl::Seconds(absl::GetFlag(FLAGS_lease_seconds)),
+      // Ids of a server that is started anew must differ from those that its
+      // predecessor gave.
+      .first_worker_id =
+          static_cast<uint64_t>(absl::ToUnixSeconds(absl::Now())) * 1000 + 1};
+}
+
+// Whether a server that cannot start would not start next time either.
+bool IsUsersMistake(const absl::Status& status) {
+  return absl::IsInvalidArgument(status) || absl::IsNotFound(status) ||
+         absl::IsFailedPrecondition(status) || absl::IsPermissionDenied(status);
+}
+
+int Main() {
+  if (absl::Status status = CheckFlags(); !status.ok()) {
+    return Fail(kExitUsage, status);
+  }
+  auto job = LoadJob(absl::GetFlag(FLAGS_job));
+  if (!job.ok()) return Fail(kExitUsage, job.status());
+
+  absl::Notification stop;
+  StopOnSignal signals;
+  const ServerOptions options = OptionsFromFlags();
+  const auto server = Server::Start(*std::move(job), options);
+  if (!server.ok()) {
+    return Fail(IsUsersMistake(server.status()) ? kExitUsage : kExitFailed,
+                server.status());
+  }
+  const std::string& address = (*server)->address();
+  spdlog::info("serving shard {} of {} of job \"{}\" on {}, device {}",
+               options.shard, options.shard_count,
+               (*server)->job().proto().name(), address,
+               (*server)->device_name());
+  if (const std::string port_file = absl::GetFlag(FLAGS_port_file);
+      !port_file.empty()) {
+    absl::Status status =
+        WriteFileAtomically(port_file, absl::StrCat(address, "\n"));
+    if (!status.ok()) return Fail(kExitFailed, status);
+  }
+  signals.Start([&stop] {
+    if (!stop.HasBeenNotified()) stop.Notify();
+  });
+  stop.WaitForNotification();
+  spdlog::info("stopping");
+  (*server)->Shutdown();
+  return kExitOk;
+}
+
+}  // namespace
+}  // namespace tessera
+
+int main(int argc, char** argv) {
+  tessera::KeepFreedMemory();
+  spdlog::set_default_logger(spdlog::stderr_logger_mt("server"));
+  gpr_set_log_function(tessera::LogGrpc);
+  absl::SetProgramUsageMessage(tessera::kUsage);
+  const std::vector<char*> rest = absl::ParseCommandLine(argc, argv);
+  if (rest.size() > 1) {
+    std::fprintf(stderr, "tessera_server: what is \"%s\"? See --help\n",
+                 rest[1]);
+    return tessera::kExitUsage;
+  }
+  return tessera::Main();
+}

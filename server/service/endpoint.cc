@@ -1,0 +1,123 @@
+#include "server/service/endpoint.h"
+
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
+
+#include <utility>
+
+#include "absl/memory/memory.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "common/base/status_macros.h"
+#include "common/rpc/transport.h"
+
+namespace tessera {
+namespace {
+
+absl::Status Stopping() {
+  return absl::UnavailableError("the server is stopping");
+}
+
+// Twice what a worker that holds every range of two steps could have waiting.
+size_t MaxCallsPerStream(const Job& job, const ShardPlan& plan, int shard) {
+  const int64_t blocks = plan.ShardBlocks(shard).size();
+  return static_cast<size_t>(4 * blocks * job.microbatches());
+}
+
+std::unique_ptr<CoordinatorHandler> MakeCoordinatorHandler(
+    const Job& job, std::unique_ptr<Coordinator> coordinator,
+    const CoordinatorOptions& options) {
+  if (coordinator == nullptr) return nullptr;
+  return std::make_unique<CoordinatorHandler>(job, std::move(coordinator),
+                                              options, absl::Now);
+}
+
+absl::Status CannotListen(const std::string& address) {
+  return absl::UnavailableError(absl::StrCat(
+      "cannot listen on ", address,
+      ": is the port in use, or the address not this machine's? Give another "
+      "one with --listen=HOST:PORT; port 0 takes any that is free"));
+}
+
+std::string WithPort(const std::string& address, int port) {
+  return absl::StrCat(address.substr(0, address.rfind(':')), ":", port);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Endpoint>> Endpoint::Start(
+    const Job& job, const ShardPlan& plan, int shard, ShardStore& store,
+    std::unique_ptr<Coordinator> coordinator, const EndpointOptions& options) {
+  auto endpoint = absl::WrapUnique(
+      new Endpoint(job, plan, shard, store, std::move(coordinator), options));
+  TESSERA_RETURN_IF_ERROR(endpoint->Listen(job, options));
+  return endpoint;
+}
+
+Endpoint::Endpoint(const Job& job, const ShardPlan& plan, int shard,
+                   ShardStore& store, std::unique_ptr<Coordinator> coordinator,
+                   const EndpointOptions& options)
+    : plan_(plan),
+      store_(store),
+      parameter_handler_(job, plan_, shard, store),
+      coordinator_handler_(MakeCoordinatorHandler(job, std::move(coordinator),
+                                                  options.coordinator)),
+      admin_handler_({.job = job,
+                      .plan = plan_,
+                      .shard = shard,
+                      .device_name = options.device_name,
+                      .store = store,
+                      .parameters = parameter_handler_,
+                      .coordinator = coordinator_handler_.get()}),
+      parameter_service_(parameter_handler_,
+                         MaxCallsPerStream(job, plan_, shard)),
+      coordinator_service_(coordinator_handler_.get(), shard),
+      admin_service_(admin_handler_) {
+  if (coordinator_handler_ == nullptr) return;
+  store_.SetStepListener([this](int64_t step, double mean_loss) {
+    coordinator_handler_->OnStepApplied(step, mean_loss);
+  });
+}
+
+absl::Status Endpoint::Listen(const Job& job, const EndpointOptions& options) {
+  TESSERA_ASSIGN_OR_RETURN(auto credentials,
+                           ServerCredentials(options.security, options.listen));
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  grpc::ServerBuilder builder;
+  ConfigureServer({.block_bytes = job.block_bytes()}, builder);
+  int port = 0;
+  builder.AddListeningPort(options.listen, credentials, &port);
+  builder.RegisterService(&coordinator_service_);
+  builder.RegisterService(&admin_service_);
+  parameter_service_.Register(builder);
+  server_ = builder.BuildAndStart();
+  if (server_ == nullptr || port == 0) return CannotListen(options.listen);
+  address_ = WithPort(options.listen, port);
+  parameter_service_.Start();
+  server_->GetHealthCheckService()->SetServingStatus(true);
+  if (coordinator_handler_ != nullptr) {
+    timer_ = std::thread([this] { coordinator_handler_->RunTimer(); });
+  }
+  return absl::OkStatus();
+}
+
+void Endpoint::Shutdown(absl::Duration grace) {
+  if (server_ != nullptr) {
+    server_->GetHealthCheckService()->SetServingStatus(false);
+    store_.Shutdown();
+    if (coordinator_handler_ != nullptr) coordinator_handler_->Stop();
+    parameter_service_.EndStreams(Stopping());
+    server_->Shutdown(absl::ToChronoTime(absl::Now() + grace));
+  }
+  parameter_service_.Finish();
+  server_.reset();
+  parameter_handler_.AwaitBlocksReturned();
+  if (timer_.joinable()) timer_.join();
+}
+
+Endpoint::~Endpoint() { Shutdown(); }
+
+}  // namespace tessera

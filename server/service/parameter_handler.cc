@@ -1,0 +1,164 @@
+#include "server/service/parameter_handler.h"
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+
+namespace tessera {
+namespace {
+
+v1::PushOutcome ToProto(PushOutcome outcome) {
+  switch (outcome) {
+    case PushOutcome::kAdded:
+      return v1::PUSH_OUTCOME_ADDED;
+    case PushOutcome::kDuplicate:
+      return v1::PUSH_OUTCOME_DUPLICATE;
+    case PushOutcome::kCompleted:
+      return v1::PUSH_OUTCOME_COMPLETED;
+  }
+  return v1::PUSH_OUTCOME_UNSPECIFIED;
+}
+
+// A block's memory, counted while somebody refers to it.
+struct LentBlock {
+  LentBlock(LiveCount& count, std::shared_ptr<const void> memory)
+      : token(count), owner(std::move(memory)) {}
+
+  LiveCount::Token token;  // Destroyed last.
+  std::shared_ptr<const void> owner;
+};
+
+std::string Hex(uint64_t fingerprint) {
+  return absl::StrCat(absl::Hex(fingerprint, absl::kZeroPad16));
+}
+
+}  // namespace
+
+ParameterHandler::ParameterHandler(const Job& job, const ShardPlan& plan,
+                                   int shard, ShardStore& store)
+    : fingerprint_(job.fingerprint()),
+      plan_(plan),
+      shard_(shard),
+      store_(store) {}
+
+// What the three requests have in common.
+template <typename Request>
+absl::Status ParameterHandler::Check(const Request& request) const {
+  if (request.job_fingerprint() != fingerprint_) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "job fingerprint ", Hex(request.job_fingerprint()),
+        ": this server runs the job ", Hex(fingerprint_),
+        "; all servers and workers must be given the same job file"));
+  }
+  if (request.shard() != shard_) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "shard ", request.shard(), ": this server holds shard ", shard_, " of ",
+        plan_.shard_count(), "; are the addresses in shard order?"));
+  }
+  const Interval blocks = plan_.ShardBlocks(shard_);
+  if (!blocks.Contains(request.block())) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "block ", request.block(), " of ", plan_.block_count(), ": shard ",
+        shard_, " has blocks [", blocks.begin, ", ", blocks.end, ")"));
+  }
+  if (request.encoding() != v1::ENCODING_FLOAT32) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("encoding ", static_cast<int>(request.encoding()),
+                     ": this job's is ENCODING_FLOAT32 (",
+                     static_cast<int>(v1::ENCODING_FLOAT32), ")"));
+  }
+  return absl::OkStatus();
+}
+
+template <typename Request>
+absl::StatusOr<PushResult> ParameterHandler::Contribute(
+    const Request& request, const FragmentedBytes& payload) {
+  TESSERA_RETURN_IF_ERROR(Check(request));
+  if (request.step() < 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("step ", request.step(), ": steps count from 0"));
+  }
+  return store_.Push(
+      {.block = request.block(),
+       .step = request.step(),
+       .range = {request.microbatch_begin(), request.microbatch_end()},
+       .worker = WorkerId(request.worker_id()),
+       .loss_sum = request.loss_sum()},
+      payload);
+}
+
+absl::StatusOr<v1::PushResponse> ParameterHandler::Push(
+    const v1::PushRequest& request, const FragmentedBytes& payload) {
+  TESSERA_ASSIGN_OR_RETURN(PushResult result, Contribute(request, payload));
+  v1::PushResponse response;
+  response.set_outcome(ToProto(result.outcome));
+  response.set_version(result.newest_version);
+  return response;
+}
+
+std::optional<PullTicket> ParameterHandler::Pull(const v1::PullRequest& request,
+                                                 PullDone done) {
+  if (absl::Status status = Check(request); !status.ok()) {
+    done(std::move(status));
+    return std::nullopt;
+  }
+  auto answer = [this,
+                 done = std::move(done)](absl::StatusOr<BlockVersion> block) {
+    if (!block.ok()) return done(block.status());
+    PullReply reply;
+    reply.header.set_block(block->block);
+    reply.header.set_version(block->version);
+    reply.header.set_encoding(v1::ENCODING_FLOAT32);
+    reply.block = Lend(0, *std::move(block));
+    done(std::move(reply));
+  };
+  const int block = request.block();
+  return PullTicket{block,
+                    store_.Pull(block, request.version(), std::move(answer))};
+}
+
+std::optional<PullTicket> ParameterHandler::PushPull(
+    const v1::PushPullRequest& request, const FragmentedBytes& payload,
+    PushPullDone done) {
+  const absl::StatusOr<PushResult> pushed = Contribute(request, payload);
+  if (!pushed.ok()) {
+    done(pushed.status());
+    return std::nullopt;
+  }
+  auto answer = [this, id = request.request_id(), worker = request.worker_id(),
+                 outcome = pushed->outcome,
+                 done = std::move(done)](absl::StatusOr<BlockVersion> block) {
+    if (!block.ok()) return done(block.status());
+    PushPullReply reply;
+    reply.header.set_request_id(id);
+    reply.header.set_block(block->block);
+    reply.header.set_version(block->version);
+    reply.header.set_outcome(ToProto(outcome));
+    reply.header.set_encoding(v1::ENCODING_FLOAT32);
+    reply.block = Lend(worker, *std::move(block));
+    done(std::move(reply));
+  };
+  const int block = request.block();
+  return PullTicket{block,
+                    store_.Pull(block, request.step() + 1, std::move(answer))};
+}
+
+BlockVersion ParameterHandler::Lend(uint64_t worker, BlockVersion block) {
+  {
+    MutexLock lock(&mutex_);
+    pulled_bytes_[worker] +=
+        static_cast<int64_t>(block.values.size() * sizeof(float));
+  }
+  block.owner = std::make_shared<LentBlock>(lent_, std::move(block.owner));
+  return block;
+}
+
+std::map<uint64_t, int64_t> ParameterHandler::pulled_bytes() const {
+  MutexLock lock(&mutex_);
+  return pulled_bytes_;
+}
+
+}  // namespace tessera

@@ -1,0 +1,103 @@
+// Push, Pull and PushPull as plain functions: checks a request's header, calls
+// the shard, fills in the answer's header. Knows messages but no network.
+
+#ifndef TESSERA_SERVER_SERVICE_PARAMETER_HANDLER_H_
+#define TESSERA_SERVER_SERVICE_PARAMETER_HANDLER_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/base/live_count.h"
+#include "common/base/mutex.h"
+#include "common/job/job.h"
+#include "common/plan/shard_plan.h"
+#include "common/tensor/fragments.h"
+#include "server/shard/shard_store.h"
+#include "tessera/v1/parameter.pb.h"
+
+namespace tessera {
+
+// An answer: its header, whose payload field is empty, and the payload's
+// values.
+struct PullReply {
+  v1::PullResponse header;
+  BlockVersion block;
+};
+struct PushPullReply {
+  v1::PushPullResponse header;
+  BlockVersion block;
+};
+
+// Called exactly once, as PullCallback is.
+using PullDone = std::function<void(absl::StatusOr<PullReply>)>;
+using PushPullDone = std::function<void(absl::StatusOr<PushPullReply>)>;
+
+// Names a pull that waits.
+struct PullTicket {
+  int block = 0;
+  uint64_t id = 0;
+};
+
+// Thread-safe. Codes of all calls: those listed in parameter.proto; a request
+// that is refused changes nothing.
+class ParameterHandler {
+ public:
+  // All must outlive the handler, which must outlive its calls and what their
+  // answers refer to; `shard` is the store's.
+  ParameterHandler(const Job& job, const ShardPlan& plan, int shard,
+                   ShardStore& store);
+
+  // `payload` is read before the call returns; `request`'s own is ignored.
+  absl::StatusOr<v1::PushResponse> Push(const v1::PushRequest& request,
+                                        const FragmentedBytes& payload);
+
+  // Returns a ticket for Cancel, or nothing when `done` was called with a
+  // refusal.
+  std::optional<PullTicket> Pull(const v1::PullRequest& request, PullDone done);
+
+  // Push, then Pull of the next version; see both.
+  std::optional<PullTicket> PushPull(const v1::PushPullRequest& request,
+                                     const FragmentedBytes& payload,
+                                     PushPullDone done);
+
+  // Ends a wait with CANCELLED; does nothing to one that has ended.
+  void Cancel(const PullTicket& ticket) {
+    store_.Cancel(ticket.block, ticket.id);
+  }
+
+  // Waits until all blocks that answers refer to have been let go: from then on
+  // the store may be destroyed. Nothing must wait any more
+  // (ShardStore::Shutdown).
+  void AwaitBlocksReturned() { lent_.AwaitNone(); }
+
+  // Payload bytes answered so far, by worker; under 0 those of Pull, which does
+  // not say who asks.
+  std::map<uint64_t, int64_t> pulled_bytes() const;
+
+ private:
+  template <typename Request>
+  absl::Status Check(const Request& request) const;
+  template <typename Request>
+  absl::StatusOr<PushResult> Contribute(const Request& request,
+                                        const FragmentedBytes& payload);
+  // Counts a block as pulled by this worker, and as lent until it is let go.
+  BlockVersion Lend(uint64_t worker, BlockVersion block);
+
+  const uint64_t fingerprint_;
+  const ShardPlan plan_;
+  const int shard_;
+  ShardStore& store_;
+  LiveCount lent_;
+
+  mutable Mutex mutex_;
+  std::map<uint64_t, int64_t> pulled_bytes_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace tessera
+
+#endif  // TESSERA_SERVER_SERVICE_PARAMETER_HANDLER_H_

@@ -1,0 +1,69 @@
+// The parameter service on completion queues, where payloads are never copied.
+//
+// Each queue has one thread. Connections are spread over the queues, so that
+// blocks of different workers are summed at the same time.
+
+#ifndef TESSERA_SERVER_SERVICE_PARAMETER_SERVICE_H_
+#define TESSERA_SERVER_SERVICE_PARAMETER_SERVICE_H_
+
+#include <grpcpp/completion_queue.h>
+#include <grpcpp/server_builder.h>
+
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "common/base/live_count.h"
+#include "common/base/mutex.h"
+#include "server/service/parameter_handler.h"
+#include "server/service/stream_call.h"
+#include "server/service/unary_call.h"
+#include "tessera/v1/parameter.grpc.pb.h"
+
+namespace tessera {
+
+// In this order, by one thread: construct, Register, build the server, Start,
+// EndStreams, shut the server down, Finish, destroy. When the server could not
+// be built, Finish and destroy.
+class ParameterService {
+ public:
+  // `max_calls_per_stream`: see StreamCall::Method. The handler must outlive
+  // the service.
+  ParameterService(ParameterHandler& handler, size_t max_calls_per_stream);
+
+  void Register(grpc::ServerBuilder& builder);
+  void Start();
+
+  // Ends all streams, once what they have to send is sent.
+  void EndStreams(const absl::Status& why);
+
+  // Waits for all calls and threads. The store must have been shut down, so
+  // that nothing waits any more.
+  void Finish();
+
+ private:
+  using Service = v1::ParameterService::WithRawMethod_Push<
+      v1::ParameterService::WithRawMethod_Pull<
+          v1::ParameterService::WithRawMethod_PushPull<
+              v1::ParameterService::WithRawMethod_PushPullStream<
+                  v1::ParameterService::Service>>>>;
+
+  void AddStream(const std::shared_ptr<StreamCall>& stream);
+
+  Service service_;
+  LiveCount live_calls_;
+  std::vector<UnaryCall::Method> unary_methods_;
+  StreamCall::Method stream_method_;
+  std::vector<std::unique_ptr<grpc::ServerCompletionQueue>> queues_;
+  std::vector<std::thread> threads_;
+
+  Mutex mutex_;
+  std::vector<std::weak_ptr<StreamCall>> streams_ ABSL_GUARDED_BY(mutex_);
+  absl::Status ending_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace tessera
+
+#endif  // TESSERA_SERVER_SERVICE_PARAMETER_SERVICE_H_

@@ -1,0 +1,170 @@
+#include "server/service/stream_call.h"
+
+#include <utility>
+#include <vector>
+
+#include "common/rpc/byte_buffer.h"
+#include "common/rpc/call_status.h"
+#include "common/rpc/completions.h"
+#include "common/wire/payload_message.h"
+#include "server/service/parameter_methods.h"
+
+namespace tessera {
+
+void StreamCall::Await(const Method& method,
+                       grpc::ServerCompletionQueue& queue) {
+  auto call = std::make_shared<StreamCall>(method, queue);
+  call->end_tag_ = MakeTag([call](bool) { call->OnEnd(); });
+  call->context_.AsyncNotifyWhenDone(call->end_tag_);
+  method.request(&call->context_, &call->stream_, &queue,
+                 MakeTag([call](bool ok) { call->OnBegin(ok); }));
+}
+
+void StreamCall::OnBegin(bool ok) {
+  if (!ok) {
+    // The server is shutting down; this stream will have no end either.
+    DropTag(end_tag_);
+    return;
+  }
+  token_ = LiveCount::Token(*method_.live_calls);
+  Await(method_, queue_);
+  method_.begun(shared_from_this());
+  ReadNext();
+}
+
+void StreamCall::OnEnd() {
+  if (!context_.IsCancelled()) return;
+  {
+    MutexLock lock(&mutex_);
+    finished_ = true;
+    answers_.clear();
+  }
+  CancelWaits();
+}
+
+void StreamCall::End(absl::Status why) {
+  {
+    MutexLock lock(&mutex_);
+    why_.Update(std::move(why));
+  }
+  CancelWaits();
+  Proceed();
+}
+
+void StreamCall::CancelWaits() {
+  std::vector<PullTicket> tickets;
+  {
+    MutexLock lock(&mutex_);
+    for (const auto& [number, ticket] : calls_) {
+      if (ticket) tickets.push_back(*ticket);
+    }
+  }
+  for (const PullTicket& ticket : tickets) method_.handler->Cancel(ticket);
+}
+
+void StreamCall::ReadNext() {
+  stream_.Read(&request_, MakeTag([self = shared_from_this()](bool ok) {
+    self->OnRead(ok);
+  }));
+}
+
+void StreamCall::OnRead(bool ok) {
+  if (!ok) {
+    {
+      MutexLock lock(&mutex_);
+      half_closed_ = true;
+    }
+    Proceed();
+    return;
+  }
+  Serve();
+  {
+    MutexLock lock(&mutex_);
+    if (!why_.ok() || finished_) return;
+    read_put_off_ = calls_.size() >= method_.max_calls;
+    if (read_put_off_) return;
+  }
+  ReadNext();
+}
+
+void StreamCall::Serve() {
+  const ReceivedMessage message(request_);
+  v1::PushPullRequest request;
+  const auto payload = ParsePayloadMessage(message.bytes(), request);
+  if (!payload.ok()) {
+    // Without a request_id there is no call to answer.
+    End(payload.status());
+    return;
+  }
+  const uint64_t number = ++last_number_;
+  {
+    MutexLock lock(&mutex_);
+    calls_.emplace(number, std::nullopt);
+  }
+  auto done = [self = shared_from_this(), number, id = request.request_id()](
+                  const absl::StatusOr<PushPullReply>& reply) {
+    self->OnAnswer(number, StreamAnswer(id, reply));
+  };
+  const auto ticket = method_.handler->PushPull(request, *payload, done);
+  bool cancelled = false;
+  {
+    MutexLock lock(&mutex_);
+    const auto call = calls_.find(number);
+    if (call == calls_.end()) return;
+    call->second = ticket;
+    cancelled = finished_ || !why_.ok();
+  }
+  // The stream ended meanwhile, when this wait was not known yet.
+  if (cancelled && ticket) method_.handler->Cancel(*ticket);
+}
+
+void StreamCall::OnAnswer(uint64_t number, grpc::ByteBuffer answer) {
+  {
+    MutexLock lock(&mutex_);
+    calls_.erase(number);
+    if (!finished_ && why_.ok()) answers_.push_back(std::move(answer));
+  }
+  Proceed();
+}
+
+void StreamCall::OnWritten(bool ok) {
+  {
+    MutexLock lock(&mutex_);
+    writing_ = false;
+    // The stream is broken; its end will be noticed.
+    if (!ok) finished_ = true;
+  }
+  Proceed();
+}
+
+void StreamCall::Proceed() {
+  bool read = false;
+  bool write = false;
+  bool finish = false;
+  grpc::ByteBuffer answer;
+  absl::Status why;
+  {
+    // Whoever sets a flag here is alone in starting what it stands for.
+    MutexLock lock(&mutex_);
+    if (finished_) return;
+    read = read_put_off_ && why_.ok() && calls_.size() < method_.max_calls;
+    if (read) read_put_off_ = false;
+    write = !writing_ && !answers_.empty();
+    if (write) {
+      writing_ = true;
+      answer.Swap(&answers_.front());
+      answers_.pop_front();
+    }
+    finish = !writing_ && (!why_.ok() || (half_closed_ && calls_.empty()));
+    finished_ = finish;
+    why = why_;
+  }
+  const auto self = shared_from_this();
+  if (read) ReadNext();
+  if (write) {
+    stream_.Write(answer, MakeTag([self](bool ok) { self->OnWritten(ok); }));
+  }
+  if (finish) stream_.Finish(ToGrpcStatus(why), MakeTag([self](bool) {}));
+}
+
+}  // namespace tessera

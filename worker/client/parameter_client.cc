@@ -1,0 +1,134 @@
+#include "worker/client/parameter_client.h"
+
+#include <grpcpp/channel.h>
+#include <grpcpp/completion_queue.h>
+
+#include <algorithm>
+#include <atomic>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/check.h"
+#include "common/base/live_count.h"
+#include "common/base/status_macros.h"
+#include "common/rpc/completions.h"
+#include "common/rpc/transport.h"
+#include "worker/client/block_call.h"
+#include "worker/client/callback_queue.h"
+#include "worker/client/server_link.h"
+
+namespace tessera {
+namespace {
+
+// So that one attempt to connect does not outlast the caller's patience.
+absl::Duration ConnectTimeout(absl::Duration unreachable_after) {
+  return std::clamp(unreachable_after, absl::Milliseconds(100),
+                    TransportOptions().connect_timeout);
+}
+
+class GrpcParameterClient : public ParameterClient {
+ public:
+  explicit GrpcParameterClient(const ShardPlan& plan)
+      : plan_(plan), thread_([this] { RunCompletions(queue_); }) {}
+
+  ~GrpcParameterClient() override {
+    for (const auto& link : links_) link->Close();
+    outstanding_.AwaitNone();
+    callbacks_.Stop();
+    queue_.Shutdown();
+    thread_.join();
+  }
+
+  // In shard order, before any call.
+  void AddServer(ServerIdentity server, absl::Duration unreachable_after,
+                 std::shared_ptr<grpc::Channel> channel) {
+    links_.push_back(std::make_unique<ServerLink>(
+        std::move(server), unreachable_after, std::move(channel), queue_,
+        callbacks_, traffic_));
+  }
+
+  void PushPull(const BlockGradient& gradient, absl::Span<float> to,
+                BlockDone done) override {
+    TESSERA_CHECK(gradient.values.size() == BlockSize(gradient.block));
+    TESSERA_CHECK(to.empty() || to.size() == gradient.values.size());
+    Start({.kind =
+               to.empty() ? BlockCall::Kind::kPush : BlockCall::Kind::kPushPull,
+           .gradient = gradient,
+           .version = gradient.step + 1,
+           .to = to,
+           .done = std::move(done)});
+  }
+
+  void Pull(int block, int64_t version, absl::Span<float> to,
+            BlockDone done) override {
+    TESSERA_CHECK(to.size() == BlockSize(block));
+    Start({.kind = BlockCall::Kind::kPull,
+           .gradient = {.block = block},
+           .version = version,
+           .to = to,
+           .done = std::move(done)});
+  }
+
+  void CancelAll() override {
+    for (const auto& link : links_) link->CancelAll();
+    outstanding_.AwaitNone();
+  }
+
+  ClientTraffic traffic() const override {
+    return {.pushed_bytes = traffic_.pushed_bytes,
+            .pulled_bytes = traffic_.pulled_bytes,
+            .retries = traffic_.retries};
+  }
+
+ private:
+  size_t BlockSize(int block) const {
+    TESSERA_CHECK(block >= 0 && block < plan_.block_count());
+    return static_cast<size_t>(plan_.BlockElements(block).size());
+  }
+
+  void Start(BlockCall::Request request) {
+    ServerLink& link = *links_[static_cast<size_t>(
+        plan_.ShardOfBlock(request.gradient.block))];
+    link.Start(std::make_shared<BlockCall>(++last_id_, std::move(request),
+                                           callbacks_, outstanding_));
+  }
+
+  const ShardPlan plan_;
+  TrafficCounters traffic_;
+  std::atomic<uint64_t> last_id_ = 0;
+  LiveCount outstanding_;
+  CallbackQueue callbacks_;
+  grpc::CompletionQueue queue_;
+  std::vector<std::unique_ptr<ServerLink>> links_;
+  std::thread thread_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<ParameterClient>> ParameterClient::Create(
+    const ShardPlan& plan, ParameterClientOptions options) {
+  if (options.servers.size() != static_cast<size_t>(plan.shard_count())) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(options.servers.size(), " server addresses for a plan of ",
+                     plan.shard_count(), " shards: list one for each"));
+  }
+  auto client = std::make_unique<GrpcParameterClient>(plan);
+  const TransportOptions transport{
+      .block_bytes =
+          plan.block_elements() * static_cast<int64_t>(sizeof(float)),
+      .connect_timeout = ConnectTimeout(options.unreachable_after)};
+  for (int shard = 0; shard < plan.shard_count(); ++shard) {
+    const std::string& address = options.servers[static_cast<size_t>(shard)];
+    TESSERA_ASSIGN_OR_RETURN(auto channel,
+                             Connect(address, options.security, transport));
+    client->AddServer({.address = address,
+                       .shard = shard,
+                       .job_fingerprint = options.job_fingerprint,
+                       .worker = options.worker},
+                      options.unreachable_after, std::move(channel));
+  }
+  return client;
+}
+
+}  // namespace tessera

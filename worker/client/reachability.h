@@ -1,0 +1,49 @@
+// Whether a server that does not answer is worth another attempt, and when.
+
+#ifndef TESSERA_WORKER_CLIENT_REACHABILITY_H_
+#define TESSERA_WORKER_CLIENT_REACHABILITY_H_
+
+#include <algorithm>
+#include <optional>
+
+#include "absl/time/time.h"
+
+namespace tessera {
+
+// Keeps since when a server has been out of reach. Pauses between attempts
+// double from kPauseMin to kPauseMax. Pure: times are passed in. Not
+// thread-safe.
+class Reachability {
+ public:
+  static constexpr absl::Duration kPauseMin = absl::Milliseconds(20);
+  static constexpr absl::Duration kPauseMax = absl::Seconds(2);
+
+  explicit Reachability(absl::Duration unreachable_after)
+      : unreachable_after_(unreachable_after) {}
+
+  // The server was heard of, or nobody waits for it any more.
+  void Reset() {
+    since_.reset();
+    pause_ = kPauseMin;
+  }
+
+  // An attempt that began at `began` failed at `now`. When to make the next
+  // one, or nothing when the server has been out of reach for too long.
+  std::optional<absl::Time> OnFailure(absl::Time began, absl::Time now) {
+    if (!since_) since_ = began;
+    const absl::Time end = *since_ + unreachable_after_;
+    if (now >= end) return std::nullopt;
+    const absl::Time next = std::min(now + pause_, end);
+    pause_ = std::min(2 * pause_, kPauseMax);
+    return next;
+  }
+
+ private:
+  const absl::Duration unreachable_after_;
+  std::optional<absl::Time> since_;
+  absl::Duration pause_ = kPauseMin;
+};
+
+}  // namespace tessera
+
+#endif  // TESSERA_WORKER_CLIENT_REACHABILITY_H_

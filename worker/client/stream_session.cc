@@ -1,0 +1,87 @@
+#include "worker/client/stream_session.h"
+
+#include <utility>
+
+#include "common/rpc/call_status.h"
+#include "common/rpc/completions.h"
+
+namespace tessera {
+namespace {
+
+constexpr char kMethod[] = "/tessera.v1.ParameterService/PushPullStream";
+
+}  // namespace
+
+StreamSession::StreamSession(grpc::GenericStub& stub,
+                             grpc::CompletionQueue& queue, Listener& listener,
+                             LiveCount& live)
+    : token_(live), stub_(stub), queue_(queue), listener_(listener) {}
+
+void StreamSession::Start() {
+  stream_ = stub_.PrepareCall(&context_, kMethod, &queue_);
+  stream_->StartCall(
+      MakeTag([self = shared_from_this()](bool ok) { self->OnStarted(ok); }));
+}
+
+void StreamSession::OnStarted(bool ok) {
+  if (ok) {
+    ReadNext();
+    listener_.OnWritable(*this);
+  } else {
+    OnRead(false);
+  }
+}
+
+void StreamSession::ReadNext() {
+  stream_->Read(&received_, MakeTag([self = shared_from_this()](bool ok) {
+    self->OnRead(ok);
+  }));
+}
+
+void StreamSession::OnRead(bool ok) {
+  if (ok) {
+    ReceivedMessage message(received_);
+    ReadNext();
+    listener_.OnMessage(*this, std::move(message));
+    return;
+  }
+  {
+    MutexLock lock(&mutex_);
+    broken_ = true;
+  }
+  MaybeFinish();
+}
+
+void StreamSession::Write(const grpc::ByteBuffer& message) {
+  {
+    MutexLock lock(&mutex_);
+    if (broken_) return;
+    writing_ = true;
+  }
+  stream_->Write(message, MakeTag([self = shared_from_this()](bool ok) {
+                   self->OnWritten(ok);
+                 }));
+}
+
+void StreamSession::OnWritten(bool ok) {
+  {
+    MutexLock lock(&mutex_);
+    writing_ = false;
+  }
+  // After a failure the Read under way fails too, and ends the stream.
+  if (ok) listener_.OnWritable(*this);
+  MaybeFinish();
+}
+
+void StreamSession::MaybeFinish() {
+  {
+    MutexLock lock(&mutex_);
+    if (!broken_ || writing_ || finishing_) return;
+    finishing_ = true;
+  }
+  stream_->Finish(&status_, MakeTag([self = shared_from_this()](bool) {
+    self->listener_.OnEnd(*self, FromGrpcStatus(self->status_));
+  }));
+}
+
+}  // namespace tessera
