@@ -1,0 +1,167 @@
+// Each optimizer against the formulas of job.proto in double precision.
+
+#include "server/shard/optimizer.h"
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <vector>
+
+#include "common/device/make_device.h"
+#include "server/shard/kernels.h"
+#include "tests/support/status.h"
+#include "tests/support/test_job.h"
+#include "tests/unit/shard/test_shards.h"
+
+namespace tessera {
+namespace {
+
+constexpr int kMicrobatches = 3;
+constexpr double kRate = 0.05;
+
+// One parameter under the job's optimizer, written plainly.
+class Reference {
+ public:
+  Reference(const v1::Optimizer& optimizer, double x)
+      : optimizer_(optimizer), x_(x) {}
+
+  double x() const { return x_; }
+
+  void Step(double gradient_sum, int64_t step) {
+    const double decay = optimizer_.weight_decay();
+    const double clip = optimizer_.clip_element();
+    const bool is_decoupled =
+        optimizer_.has_adamw() || optimizer_.decoupled_weight_decay();
+    double g = gradient_sum / kMicrobatches;
+    if (clip > 0) g = std::clamp(g, -clip, clip);
+    if (!is_decoupled) g += decay * x_;
+    const double change = optimizer_.has_adamw() ? AdamW(g, step) : Sgd(g);
+    if (is_decoupled) x_ -= kRate * decay * x_;
+    x_ -= kRate * change;
+  }
+
+ private:
+  double Sgd(double g) {
+    const double momentum = optimizer_.sgd().momentum();
+    if (momentum == 0) return g;
+    v_ = momentum * v_ + g;
+    return optimizer_.sgd().nesterov() ? g + momentum * v_ : v_;
+  }
+
+  double AdamW(double g, int64_t step) {
+    const v1::AdamW& a = optimizer_.adamw();
+    const auto t = static_cast<double>(step + 1);
+    m_ = a.beta1() * m_ + (1 - a.beta1()) * g;
+    v_ = a.beta2() * v_ + (1 - a.beta2()) * g * g;
+    const double m_hat = m_ / (1 - std::pow(a.beta1(), t));
+    const double v_hat = v_ / (1 - std::pow(a.beta2(), t));
+    return m_hat / (std::sqrt(v_hat) + a.epsilon());
+  }
+
+  const v1::Optimizer optimizer_;
+  double x_;
+  double m_ = 0;
+  double v_ = 0;
+};
+
+TEST_CASE("every optimizer follows its formula") {
+  const std::string optimizer = GENERATE(
+      "sgd {}", "sgd {} weight_decay: 0.1",
+      "sgd {} weight_decay: 0.1 decoupled_weight_decay: true",
+      "sgd {} clip_element: 0.3", "sgd { momentum: 0.9 }",
+      "sgd { momentum: 0.9 } weight_decay: 0.1",
+      "sgd { momentum: 0.9 } weight_decay: 0.1 decoupled_weight_decay: true",
+      "sgd { momentum: 0.9 nesterov: true }",
+      "sgd { momentum: 0.8 nesterov: true } weight_decay: 0.1 "
+      "clip_element: 0.5",
+      "adamw {}", "adamw {} weight_decay: 0.1 clip_element: 0.7",
+      "adamw { beta1: 0.5 beta2: 0.8 epsilon: 0.01 }");
+  CAPTURE(optimizer);
+  constexpr int kElements = 37;
+  const Job job = MakeTestJob({.parameters = kElements,
+                               .microbatches = kMicrobatches,
+                               .optimizer = optimizer,
+                               .learning_rate = "base: 0.05"});
+  std::vector<float> initial = TestGradient(99, 0, kElements);
+  TestShards shards(job, MakeTestPlan(job, 1), initial);
+  std::vector<Reference> references;
+  for (float x : initial) {
+    references.emplace_back(job.proto().optimizer(), x);
+  }
+  for (int64_t step = 0; step < 25; ++step) {
+    std::vector<double> sum(kElements);
+    for (int m = 0; m < kMicrobatches; ++m) {
+      const auto gradient = TestGradient(step, m, kElements);
+      for (size_t i = 0; i < sum.size(); ++i) sum[i] += gradient[i];
+      shards.PushAll(step, {m, m + 1}, gradient);
+    }
+    const std::vector<float> parameters = shards.Parameters();
+    for (size_t i = 0; i < references.size(); ++i) {
+      references[i].Step(sum[i], step);
+      CAPTURE(step, i);
+      REQUIRE(parameters[i] ==
+              Approx(references[i].x()).epsilon(1e-4).margin(2e-3));
+    }
+  }
+}
+
+TEST_CASE("one step of each, by hand") {
+  struct Case {
+    std::string optimizer;
+    float expected;
+  };
+  // x = 2, mean gradient 4, rate 0.5, first step.
+  const Case c = GENERATE(values<Case>(
+      {{"sgd {}", 0.0f},
+       {"sgd {} clip_element: 1", 1.5f},
+       {"sgd {} weight_decay: 0.5", -0.5f},  // g = 4 + 1
+       {"sgd {} weight_decay: 0.5 decoupled_weight_decay: true", -0.5f},
+       {"sgd { momentum: 0.5 }", 0.0f},                  // v = 4
+       {"sgd { momentum: 0.5 nesterov: true }", -1.0f},  // 4 + 0.5 * 4
+       {"adamw {}", 1.5f},                               // Moves by the rate.
+       {"adamw {} weight_decay: 0.5", 1.0f}}));
+  CAPTURE(c.optimizer);
+  const Job job = MakeTestJob({.parameters = 2,
+                               .microbatches = 2,
+                               .optimizer = c.optimizer,
+                               .learning_rate = "base: 0.5"});
+  TestShards shards(job, MakeTestPlan(job, 1), std::vector<float>{2, 2});
+  shards.PushAll(0, {0, 1}, {1, 1});
+  shards.PushAll(0, {1, 2}, {7, 7});
+  REQUIRE(shards.Parameters()[1] == Approx(c.expected).margin(1e-6));
+}
+
+TEST_CASE("state may be updated in place or beside itself, alike") {
+  const std::string kind =
+      GENERATE("sgd { momentum: 0.9 nesterov: true }", "adamw {}");
+  constexpr int kElements = 100;
+  const Job job = MakeTestJob({.parameters = kElements, .optimizer = kind});
+  const auto device = *MakeDevice("cpu");
+  const auto kernels = MakeKernels(job, *device);
+  REQUIRE_OK(kernels);
+  const std::vector<float> payload = TestGradient(0, 0, kElements);
+  const std::vector<float> x = TestGradient(1, 0, kElements);
+  std::vector<float> a_x(x), b_x(x);
+  std::vector<float> slots(2 * kElements, 0.25f), new_slots(2 * kElements);
+  BlockUpdate update{.step = 3, .parameters = x.data()};
+  update.gradient.payload = FragmentedBytes::OfFloats(payload);
+  for (int k = 0; k < kernels->optimizer->slot_count(); ++k) {
+    update.slots.push_back(slots.data() + k * kElements);
+    update.new_slots.push_back(new_slots.data() + k * kElements);
+  }
+  update.new_parameters = a_x.data();
+  REQUIRE_OK(kernels->optimizer->Apply(update));
+  update.new_parameters = b_x.data();
+  for (int k = 0; k < kernels->optimizer->slot_count(); ++k) {
+    update.new_slots[static_cast<size_t>(k)] = slots.data() + k * kElements;
+  }
+  REQUIRE_OK(kernels->optimizer->Apply(update));
+  REQUIRE(a_x == b_x);
+  slots.resize(static_cast<size_t>(kernels->optimizer->slot_count()) *
+               kElements);
+  new_slots.resize(slots.size());
+  REQUIRE(slots == new_slots);
+}
+
+}  // namespace
+}  // namespace tessera

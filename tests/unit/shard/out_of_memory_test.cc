@@ -1,0 +1,83 @@
+// When memory runs out, a call fails and nothing has changed; and a steady step
+// needs no new memory at all.
+
+#include <catch2/catch.hpp>
+#include <vector>
+
+#include "tests/support/failing_device.h"
+#include "tests/support/status.h"
+#include "tests/support/test_job.h"
+#include "tests/unit/shard/test_shards.h"
+
+namespace tessera {
+namespace {
+
+constexpr auto kExhausted = absl::StatusCode::kResourceExhausted;
+constexpr int kParameters = 40;
+
+absl::Status PushAll(ShardStore& store, int64_t step,
+                     const MicrobatchRange& range) {
+  const std::vector<float> values(16, 1);
+  for (int block = 0; block < 3; ++block) {
+    const FragmentedBytes payload = FragmentedBytes::OfFloats(
+        absl::MakeConstSpan(values).first(block == 2 ? 8 : 16));
+    const auto pushed = store.Push(
+        {.block = block, .step = step, .range = range, .worker = WorkerId(1)},
+        payload);
+    if (!pushed.ok()) return pushed.status();
+  }
+  return absl::OkStatus();
+}
+
+TEST_CASE("a store that does not fit is not made") {
+  const Job job =
+      MakeTestJob({.parameters = kParameters, .optimizer = "adamw {}"});
+  FailingDevice device;
+  // 3 blocks, each with values and two slots.
+  for (int works = 0; works < 9; ++works) {
+    device.FailAfter(works);
+    REQUIRE_ERROR(ShardStore::Create(job, MakeTestPlan(job, 1), 0, device),
+                  kExhausted, "bytes");
+  }
+  device.FailAfter(9);
+  REQUIRE_OK(ShardStore::Create(job, MakeTestPlan(job, 1), 0, device));
+}
+
+TEST_CASE("a push that finds no memory changes nothing, and may be repeated") {
+  const Job job =
+      MakeTestJob({.parameters = kParameters, .optimizer = "adamw {}"});
+  FailingDevice device;
+  auto store = ShardStore::Create(job, MakeTestPlan(job, 1), 0, device);
+  REQUIRE_OK(store);
+  const MicrobatchRange range =
+      GENERATE(values<MicrobatchRange>({{0, 1}, {0, 2}}));
+  const uint64_t before = (*store)->StateHash();
+  device.FailAfter(0);
+  REQUIRE_ERROR(PushAll(**store, 0, range), kExhausted, "bytes");
+  REQUIRE((*store)->StateHash() == before);
+  device.Heal();
+  REQUIRE_OK(PushAll(**store, 0, range));
+  REQUIRE((*store)->StateHash() != before);
+}
+
+TEST_CASE("after the first steps no step allocates") {
+  const std::string optimizer =
+      GENERATE("sgd {}", "sgd { momentum: 0.9 }", "adamw {}");
+  const Job job = MakeTestJob(
+      {.parameters = kParameters, .microbatches = 8, .optimizer = optimizer});
+  FailingDevice device;
+  auto store = ShardStore::Create(job, MakeTestPlan(job, 1), 0, device);
+  REQUIRE_OK(store);
+  constexpr int64_t kWarmUp = 2;
+  for (int64_t step = 0; step < 50; ++step) {
+    if (step == kWarmUp) device.FailAfter(0);
+    for (int m = 0; m < 8; ++m) {
+      // Even ones first: half of the leaves are held at once.
+      const int microbatch = m < 4 ? 2 * m : 2 * (m - 4) + 1;
+      REQUIRE_OK(PushAll(**store, step, {microbatch, microbatch + 1}));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace tessera
