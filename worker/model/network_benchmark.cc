@@ -8,7 +8,9 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/flags/flag.h"
@@ -16,6 +18,7 @@
 #include "absl/flags/usage.h"
 #include "absl/status/status.h"
 #include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "common/base/philox.h"
@@ -120,11 +123,11 @@ absl::Status Measure(const char* what, int samples, Pass pass) {
   TESSERA_RETURN_IF_ERROR(pass());  // Warms caches up.
   std::vector<double> seconds;
   const absl::Time end = absl::Now() + absl::GetFlag(FLAGS_time);
-  while (absl::Now() < end) {
+  do {
     const absl::Time start = absl::Now();
     TESSERA_RETURN_IF_ERROR(pass());
     seconds.push_back(absl::ToDoubleSeconds(absl::Now() - start));
-  }
+  } while (absl::Now() < end);
   std::sort(seconds.begin(), seconds.end());
   std::printf(
       "%-8s %5d samples  %8.0f samples/s  (fastest %8.0f, %zu passes)\n", what,
@@ -175,7 +178,12 @@ absl::Status Run() {
     }
     TESSERA_RETURN_IF_ERROR(MeasureTrain(size));
   }
-  return MeasureEvaluate(std::max(1, absl::GetFlag(FLAGS_evaluation_samples)));
+  const int evaluated = absl::GetFlag(FLAGS_evaluation_samples);
+  if (evaluated < 1) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--evaluation_samples: ", evaluated, " is not at least 1"));
+  }
+  return MeasureEvaluate(evaluated);
 }
 
 }  // namespace
