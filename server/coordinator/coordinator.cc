@@ -49,15 +49,18 @@ void Coordinator::EndIfStoppedAndDeserted() {
   if (!ended() && progress_.stopping() && members_.empty()) progress_.EndNow();
 }
 
-absl::StatusOr<Member*> Coordinator::Hear(WorkerId worker) {
+absl::StatusOr<Member*> Coordinator::FindMember(WorkerId worker) {
   Member* member = members_.Find(worker);
-  if (member == nullptr) {
-    return absl::NotFoundError(absl::StrCat(
-        "worker ", worker.value(),
-        " is no member: its lease ran out, or it never joined; join again"));
-  }
+  if (member != nullptr) return member;
+  return absl::NotFoundError(absl::StrCat(
+      "worker ", worker.value(),
+      " is no member: its lease ran out, or it never joined; join again"));
+}
+
+absl::Status Coordinator::Hear(WorkerId worker) {
+  TESSERA_ASSIGN_OR_RETURN(Member * member, FindMember(worker));
   member->last_heard = now_;
-  return member;
+  return absl::OkStatus();
 }
 
 void Coordinator::Prove(int64_t version) {
@@ -87,12 +90,13 @@ absl::StatusOr<Grant> Coordinator::GetWork(WorkerId worker,
                                            absl::Time now) {
   Observe(now);
   if (ended()) return EndGrant{progress_.end_reason()};
-  TESSERA_ASSIGN_OR_RETURN(Member * member, Hear(worker));
+  TESSERA_ASSIGN_OR_RETURN(Member * member, FindMember(worker));
 
   const uint64_t number = report.request_number;
   // Its sender has given up on it: a grant would be lost.
   if (number != 0 && number < member->last_request) return NoGrant{};
   if (number == 0 || number > member->last_request) {
+    member->last_heard = now_;
     TakeReport(*member, report);
     if (ended()) return EndGrant{progress_.end_reason()};
   } else if (member->last_grant.has_value()) {
@@ -139,7 +143,7 @@ Grant Coordinator::GrantFrom(Phase& phase, Member& member) {
 absl::StatusOr<bool> Coordinator::Renew(WorkerId worker, absl::Time now) {
   Observe(now);
   if (ended()) return true;
-  TESSERA_RETURN_IF_ERROR(Hear(worker).status());
+  TESSERA_RETURN_IF_ERROR(Hear(worker));
   const Phase* next = progress_.next();
   return progress_.current().units.HasFree() && next != nullptr &&
          next->units.Holds(worker);
@@ -187,7 +191,7 @@ absl::Status Coordinator::ReportEvaluation(WorkerId worker, int64_t version,
   Observe(now);
   // Late, and nobody is to trip over it.
   if (ended()) return absl::OkStatus();
-  TESSERA_RETURN_IF_ERROR(Hear(worker).status());
+  TESSERA_RETURN_IF_ERROR(Hear(worker));
   TESSERA_RETURN_IF_ERROR(CheckScores(version, chunk_begin, scores));
 
   // Whoever scores a version holds it.

@@ -94,14 +94,17 @@ class Coordinator {
   // Makes a new member. Codes: UNAVAILABLE when the job has ended.
   absl::StatusOr<WorkerId> Join(const std::string& label, absl::Time now);
 
-  // Grants the next unit. Units that the worker holds in the current training
-  // phase stay its own (their pushes are under way), but for the one that it
-  // gives up; units of an evaluation or of the phase after the current one that
-  // it comes back without go to whoever asks next. A have_version that cannot
-  // exist yet proves nothing and is ignored. A request that is repeated, by its
-  // number, gets the same unit again; one that is older than the newest gets
-  // nothing. Once the job has ended, everyone is told so. Codes: NOT_FOUND when
-  // the worker is no member.
+  // Grants the next unit, and extends the worker's lease. What the worker holds
+  // in the current training phase stays its own (its pushes are under way), but
+  // for what it gives up; units of an evaluation or of the phase after the
+  // current one that it comes back without go to whoever asks next. A
+  // have_version that cannot exist yet proves nothing and is ignored.
+  //
+  // A request with the number of the one before is a repeat, or a look whether
+  // work has appeared meanwhile: it gets the same unit again, reports nothing,
+  // and does not extend the lease. One that is older gets nothing. Once the job
+  // has ended, everyone is told so. Codes: NOT_FOUND when the worker is no
+  // member.
   absl::StatusOr<Grant> GetWork(WorkerId worker, const WorkReport& report,
                                 absl::Time now);
 
@@ -151,8 +154,10 @@ class Coordinator {
   // Every call starts with it: takes the time, and lets leases run out.
   void Observe(absl::Time now);
   void EndIfStoppedAndDeserted();
-  // The member, heard of just now. Codes: NOT_FOUND.
-  absl::StatusOr<Member*> Hear(WorkerId worker);
+  // Codes: NOT_FOUND.
+  absl::StatusOr<Member*> FindMember(WorkerId worker);
+  // The worker was heard of just now. Codes: NOT_FOUND.
+  absl::Status Hear(WorkerId worker);
 
   // Some worker held every block of `version`: ends training phases before it.
   void Prove(int64_t version);

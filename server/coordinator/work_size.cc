@@ -27,7 +27,10 @@ double Allowance(const UnitLedger& ledger, WorkerId worker, double share) {
 
 UnitRange PickTrainUnit(const ReductionTree& tree, const UnitLedger& ledger,
                         double allowance) {
-  const int max_size = WholeUnits(allowance * (1 + kNodeTolerance));
+  const int max_size =
+      std::max(WholeUnits(allowance),
+               std::min(WholeUnits(allowance * (1 + kNodeTolerance)),
+                        tree.microbatches() - 1));
   // Ordered from best to worst: minus the size, the size of the largest node
   // that it is cut from, the position.
   std::optional<std::tuple<int, int, MicrobatchRange>> best;

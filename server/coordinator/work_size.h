@@ -19,7 +19,8 @@ double Allowance(const UnitLedger& ledger, WorkerId worker, double share);
 // The largest free tree node of at most `allowance` microbatches; among equals
 // the one that leaves the fewest crumbs, then the first. Measured speeds are
 // never quite equal, and two nodes cost twice the traffic of one: a node may
-// exceed the allowance by an eighth. Something must be free.
+// exceed the allowance by an eighth, but not so as to leave nothing for others.
+// Something must be free.
 UnitRange PickTrainUnit(const ReductionTree& tree, const UnitLedger& ledger,
                         double allowance);
 
