@@ -1,11 +1,13 @@
 // tessera_launch: runs a job on this machine and reports on it. See --help.
 
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <string>
 #include <vector>
 
 #include "absl/flags/flag.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
@@ -46,6 +48,10 @@ ABSL_FLAG(int, worker_restarts, 20,
           "Deaths of workers that are made good before giving up.");
 ABSL_FLAG(int, lease_seconds, 10,
           "A worker that is silent for this long loses its work to another.");
+ABSL_FLAG(std::string, server_flags, "",
+          "More flags for the servers, separated by spaces.");
+ABSL_FLAG(std::string, worker_flags, "",
+          "More flags for the workers, separated by spaces.");
 ABSL_FLAG(std::string, server_binary, "",
           "Default: ../server/tessera_server, seen from this program.");
 ABSL_FLAG(std::string, worker_binary, "",
@@ -63,7 +69,8 @@ namespace {
 constexpr int kExitOk = 0;
 constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
-constexpr int kExitInterrupted = 130;  // As shells say of SIGINT.
+// Plus the signal's number, as shells say: 130 for SIGINT, 143 for SIGTERM.
+constexpr int kExitSignalled = 128;
 
 constexpr char kUsage[] =
     R"(Trains a Tessera job on this machine and writes down the results.
@@ -78,10 +85,10 @@ metrics.jsonl, curves.svg, params.safetensors, summary.json.
   tessera_launch --job=resolved.textproto --attach=10.0.0.1:7000,10.0.0.2:7000
 
 Ctrl-C (or SIGTERM) ends the job after the step at hand and still writes the
-results; the second one gives up at once.
+results; the second one kills everything at once.
 
 Exit status: 0 success, 1 the run failed (or, with --compare, the runs differ),
-2 bad flags, job file or data, 130 ended by Ctrl-C or SIGTERM.)";
+2 bad flags, job file or data, 130 ended by Ctrl-C, 143 ended by SIGTERM.)";
 
 int Fail(int exit_status, const absl::Status& status) {
   std::fprintf(stderr, "tessera_launch: %s\n",
@@ -98,12 +105,26 @@ std::string Sibling(const std::string& given, const char* relative) {
   return (self.parent_path().parent_path() / relative).string();
 }
 
+// The job's name, fit for a folder's.
+std::string FolderName(const Job& job) {
+  std::string name = job.proto().name().empty() ? "job" : job.proto().name();
+  for (char& c : name) {
+    if (!absl::ascii_isalnum(c) && c != '-' && c != '.') c = '_';
+  }
+  return name;
+}
+
 absl::StatusOr<Job> ResolvedJob() {
   if (absl::GetFlag(FLAGS_job).empty()) {
     return absl::InvalidArgumentError("--job is required; see --help");
   }
   TESSERA_ASSIGN_OR_RETURN(v1::Job proto,
                            LoadJobFile(absl::GetFlag(FLAGS_job)));
+  if (!absl::GetFlag(FLAGS_attach).empty()) {
+    // A machine that only watches needs no data, if the job is resolved.
+    auto job = Job::Create(proto);
+    if (!absl::IsFailedPrecondition(job.status())) return job;
+  }
   TESSERA_ASSIGN_OR_RETURN(
       const DataSetFacts facts,
       ReadDataSetFacts(proto, absl::GetFlag(FLAGS_data_dir)));
@@ -119,6 +140,18 @@ absl::Status CheckFlags() {
   if (absl::GetFlag(FLAGS_lease_seconds) < 1) {
     return absl::InvalidArgumentError("--lease_seconds must be at least 1");
   }
+  if (absl::GetFlag(FLAGS_worker_restarts) < 0) {
+    return absl::InvalidArgumentError("--worker_restarts must be at least 0");
+  }
+  const bool network_flags = absl::GetFlag(FLAGS_insecure_network) ||
+                             !absl::GetFlag(FLAGS_tls_ca).empty() ||
+                             !absl::GetFlag(FLAGS_tls_cert).empty() ||
+                             !absl::GetFlag(FLAGS_tls_key).empty();
+  if (network_flags && absl::GetFlag(FLAGS_attach).empty()) {
+    return absl::InvalidArgumentError(
+        "--tls_* and --insecure_network are for --attach: what is started here "
+        "talks over the loopback interface");
+  }
   if (absl::GetFlag(FLAGS_compare) && (absl::GetFlag(FLAGS_servers) < 2 ||
                                        !absl::GetFlag(FLAGS_attach).empty())) {
     return absl::InvalidArgumentError(
@@ -131,20 +164,26 @@ absl::Status CheckFlags() {
 absl::StatusOr<std::string> PrepareRunDir(const Job& job) {
   std::string dir = absl::GetFlag(FLAGS_run_dir);
   if (dir.empty()) {
-    const std::string name =
-        job.proto().name().empty() ? "job" : job.proto().name();
     dir = absl::StrCat(
-        "tessera-runs/", name, "-",
+        "tessera-runs/", FolderName(job), "-",
         absl::FormatTime("%Y%m%d-%H%M%S", absl::Now(), absl::LocalTimeZone()));
   }
   TESSERA_RETURN_IF_ERROR(MakeDirectories(dir));
-  if (!absl::GetFlag(FLAGS_overwrite) &&
-      std::filesystem::exists(dir + "/job.textproto")) {
+  // The second is what a comparison leaves.
+  const bool used = std::filesystem::exists(dir + "/job.textproto") ||
+                    std::filesystem::exists(dir + "/1-servers");
+  if (used && !absl::GetFlag(FLAGS_overwrite)) {
     return absl::AlreadyExistsError(
         absl::StrCat("--run_dir=", dir,
                      " holds an earlier run; take another, or --overwrite"));
   }
   return dir;
+}
+
+void AppendWords(const std::string& text, std::vector<std::string>& words) {
+  for (const auto word : absl::StrSplit(text, ' ', absl::SkipEmpty())) {
+    words.emplace_back(word);
+  }
 }
 
 RunOptions MakeOptions(const std::string& run_dir, int servers) {
@@ -166,6 +205,8 @@ RunOptions MakeOptions(const std::string& run_dir, int servers) {
   if (!absl::GetFlag(FLAGS_attach).empty()) {
     options.attach = absl::StrSplit(absl::GetFlag(FLAGS_attach), ',');
   }
+  AppendWords(absl::GetFlag(FLAGS_server_flags), options.cluster.server_flags);
+  AppendWords(absl::GetFlag(FLAGS_worker_flags), options.cluster.worker_flags);
   if (!absl::GetFlag(FLAGS_data_dir).empty()) {
     options.cluster.worker_flags.push_back(
         absl::StrCat("--data_dir=", absl::GetFlag(FLAGS_data_dir)));
@@ -195,25 +236,26 @@ void PrintResult(const Job& job, const std::string& dir,
       dir.c_str(), dir.c_str());
 }
 
-int FailRun(const absl::Status& status, const StopRequests& stop) {
-  if (stop.count > 0) {
-    Fail(kExitInterrupted, status);
-    return kExitInterrupted;
-  }
-  return Fail(kExitFailed, status);
+// The run failed, or was stopped before it had results.
+int FailRun(const absl::Status& status, const StopOnSignal& signals) {
+  const int signal = signals.first_signal();
+  return Fail(signal == 0 ? kExitFailed : kExitSignalled + signal, status);
 }
 
-int RunOnce(const Job& job, const std::string& dir, StopRequests& stop) {
+int RunOnce(const Job& job, const std::string& dir, const StopRequests& stop,
+            const StopOnSignal& signals) {
   ProgressDisplay display;
   const auto result = RunJob(
       job, MakeOptions(dir, absl::GetFlag(FLAGS_servers)), stop, display);
   display.Finish();
-  if (!result.ok()) return FailRun(result.status(), stop);
+  if (!result.ok()) return FailRun(result.status(), signals);
   PrintResult(job, dir, *result);
-  return stop.count > 0 ? kExitInterrupted : kExitOk;
+  const int signal = signals.first_signal();
+  return signal == 0 ? kExitOk : kExitSignalled + signal;
 }
 
-int Compare(const Job& job, const std::string& dir, StopRequests& stop) {
+int Compare(const Job& job, const std::string& dir, const StopRequests& stop,
+            const StopOnSignal& signals) {
   ProgressDisplay display;
   std::vector<MethodRun> runs;
   const int n = absl::GetFlag(FLAGS_servers);
@@ -226,8 +268,12 @@ int Compare(const Job& job, const std::string& dir, StopRequests& stop) {
     const auto result =
         RunJob(job, MakeOptions(run_dir, servers), stop, display);
     display.Finish();
-    if (!result.ok()) return FailRun(result.status(), stop);
-    if (stop.count > 0) return kExitInterrupted;
+    if (!result.ok()) return FailRun(result.status(), signals);
+    if (stop.count > 0) {
+      return FailRun(absl::CancelledError("nothing to compare: the run was "
+                                          "stopped before its end"),
+                     signals);
+    }
     runs.push_back({method, *result});
   }
   std::printf("\n%s\n", CompareTable(runs).c_str());
@@ -264,9 +310,14 @@ int Main() {
 
   StopOnSignal signals;
   StopRequests stop;
-  signals.Start([&stop] { ++stop.count; });
-  return absl::GetFlag(FLAGS_compare) ? Compare(*job, *dir, stop)
-                                      : RunOnce(*job, *dir, stop);
+  signals.Start([&stop, &signals] {
+    if (++stop.count == 1) return;
+    std::fputs("\ntessera_launch: given up\n", stderr);
+    // Wherever the main thread may be. The kernel kills all children with us.
+    std::_Exit(kExitSignalled + signals.first_signal());
+  });
+  return absl::GetFlag(FLAGS_compare) ? Compare(*job, *dir, stop, signals)
+                                      : RunOnce(*job, *dir, stop, signals);
 }
 
 }  // namespace

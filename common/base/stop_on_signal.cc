@@ -19,6 +19,7 @@ void StopOnSignal::Start(std::function<void()> stop) {
       int signal = 0;
       sigwait(&signals_, &signal);
       if (finished_) return;
+      if (first_signal_ == 0) first_signal_ = signal;
       stop();
     }
   });

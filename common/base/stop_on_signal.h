@@ -24,9 +24,13 @@ class StopOnSignal {
   // From now on, `stop` is called at each of the signals. Once only.
   void Start(std::function<void()> stop);
 
+  // The first signal that came, or 0. Thread-safe.
+  int first_signal() const { return first_signal_; }
+
  private:
   sigset_t signals_;
   std::atomic<bool> finished_ = false;
+  std::atomic<int> first_signal_ = 0;
   std::thread thread_;
 };
 

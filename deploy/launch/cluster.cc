@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -18,8 +19,21 @@ constexpr absl::Duration kWorkerGrace = absl::Seconds(5);
 constexpr absl::Duration kServerGrace = absl::Seconds(8);
 constexpr absl::Duration kLookInterval = absl::Milliseconds(20);
 constexpr int kLogLines = 8;
+// A worker that dies within this time after its start died soon.
+constexpr absl::Duration kSoon = absl::Seconds(10);
+constexpr absl::Duration kFirstPause = absl::Milliseconds(250);
+constexpr absl::Duration kLongestPause = absl::Seconds(3);
 // A worker's exit status for bad flags: trying again would not help.
 constexpr int kExitUsage = 2;
+
+// Before the next start, after so many deaths in a row that came soon.
+absl::Duration PauseAfter(int quick_deaths) {
+  absl::Duration pause = absl::ZeroDuration();
+  for (int i = 1; i < quick_deaths && pause < kLongestPause; ++i) {
+    pause = std::max(2 * pause, kFirstPause);
+  }
+  return std::min(pause, kLongestPause);
+}
 
 }  // namespace
 
@@ -50,6 +64,9 @@ std::string Cluster::LogFile(const std::string& name) const {
 }
 
 absl::Status Cluster::StartServer(int shard) {
+  const std::string log = LogFile(absl::StrCat("server-", shard));
+  // An earlier run's, which --overwrite allows to be there.
+  unlink(log.c_str());
   unlink(PortFile(shard).c_str());
   std::vector<std::string> argv = {
       options_.server_binary,
@@ -60,9 +77,8 @@ absl::Status Cluster::StartServer(int shard) {
       absl::StrCat("--port_file=", PortFile(shard))};
   argv.insert(argv.end(), options_.server_flags.begin(),
               options_.server_flags.end());
-  TESSERA_ASSIGN_OR_RETURN(
-      std::unique_ptr<Child> child,
-      Child::Start(argv, LogFile(absl::StrCat("server-", shard))));
+  TESSERA_ASSIGN_OR_RETURN(std::unique_ptr<Child> child,
+                           Child::Start(argv, log));
   servers_.push_back(std::move(child));
   return absl::OkStatus();
 }
@@ -96,16 +112,19 @@ absl::Status Cluster::StartWorker(Worker& worker) {
   worker.label = absl::StrCat("worker-", worker.index);
   // A new name for each life, so that the coordinator's list is unambiguous.
   if (worker.starts > 0) absl::StrAppend(&worker.label, ".", worker.starts);
+  const std::string log = LogFile(absl::StrCat("worker-", worker.index));
+  // An earlier run's, which --overwrite allows to be there.
+  if (worker.starts == 0) unlink(log.c_str());
   ++worker.starts;
+  worker.started = absl::Now();
+  worker.due = absl::InfiniteFuture();
   std::vector<std::string> argv = {
       options_.worker_binary,
       absl::StrCat("--servers=", absl::StrJoin(addresses_, ",")),
       absl::StrCat("--label=", worker.label)};
   argv.insert(argv.end(), options_.worker_flags.begin(),
               options_.worker_flags.end());
-  TESSERA_ASSIGN_OR_RETURN(
-      worker.child,
-      Child::Start(argv, LogFile(absl::StrCat("worker-", worker.index))));
+  TESSERA_ASSIGN_OR_RETURN(worker.child, Child::Start(argv, log));
   return absl::OkStatus();
 }
 
@@ -123,32 +142,50 @@ absl::Status Cluster::TendServers() {
 
 absl::Status Cluster::TendWorker(
     Worker& worker, const std::function<void(const WorkerDeath&)>& on_death) {
-  if (worker.child == nullptr) return absl::OkStatus();
+  if (worker.child == nullptr) {
+    return absl::Now() < worker.due ? absl::OkStatus() : StartWorker(worker);
+  }
   const auto ending = worker.child->Ending();
   if (!ending) return absl::OkStatus();
   if (ending->signal == 0 && ending->exit_status == 0) {
     worker.child.reset();
     return absl::OkStatus();
   }
-  const std::string reason =
-      absl::StrCat(worker.label, " died: ", Describe(*ending));
+  TESSERA_ASSIGN_OR_RETURN(const std::string report,
+                           PlanRestart(worker, *ending));
+  worker.child.reset();
+  on_death({.label = worker.label, .report = report});
+  return absl::Now() < worker.due ? absl::OkStatus() : StartWorker(worker);
+}
+
+absl::StatusOr<std::string> Cluster::PlanRestart(Worker& worker,
+                                                 const ChildEnding& ending) {
+  const absl::Time now = absl::Now();
+  std::string report = absl::StrCat(worker.label, " died: ", Describe(ending));
   const std::string log = LastLines(worker.child->log_path(), kLogLines);
-  if (ending->exit_status == kExitUsage) {
-    return absl::AbortedError(absl::StrCat(reason, "\n", log));
+  if (ending.signal == 0 && ending.exit_status == kExitUsage) {
+    return absl::AbortedError(absl::StrCat(report, "\n", log));
   }
   if (restarts_ >= options_.worker_restarts) {
     return absl::AbortedError(
-        absl::StrCat(reason, ", after ", restarts_,
+        absl::StrCat(report, ", after ", restarts_,
                      " restarts of workers (--worker_restarts)\n", log));
   }
   ++restarts_;
-  std::string report =
-      absl::StrCat(reason, "; starting it again (", restarts_, " of ",
-                   options_.worker_restarts, " restarts)");
-  if (ending->signal == 0) absl::StrAppend(&report, "\n", log);
-  on_death({.label = worker.label,
-            .report = std::string(absl::StripTrailingAsciiWhitespace(report))});
-  return StartWorker(worker);
+  worker.quick_deaths =
+      now - worker.started < kSoon ? worker.quick_deaths + 1 : 0;
+  const absl::Duration pause = PauseAfter(worker.quick_deaths);
+  worker.due = now + pause;
+  absl::StrAppend(&report, "; starting it again ");
+  if (pause > absl::ZeroDuration()) {
+    absl::StrAppend(&report, "in ", absl::FormatDuration(pause), " ");
+  }
+  absl::StrAppend(&report, "(", restarts_, " of ", options_.worker_restarts,
+                  " restarts)");
+  // A program that ends by itself says why; one that was killed cannot.
+  if (ending.signal == 0) absl::StrAppend(&report, "\n", log);
+  absl::StripTrailingAsciiWhitespace(&report);
+  return report;
 }
 
 absl::Status Cluster::Tend(
@@ -158,6 +195,23 @@ absl::Status Cluster::Tend(
     TESSERA_RETURN_IF_ERROR(TendWorker(worker, on_death));
   }
   return absl::OkStatus();
+}
+
+void Cluster::AwaitEnding(absl::Duration timeout) const {
+  std::vector<Child*> children;
+  for (const auto& server : servers_) children.push_back(server.get());
+  const absl::Time now = absl::Now();
+  for (const Worker& worker : workers_) {
+    if (worker.child != nullptr) children.push_back(worker.child.get());
+    timeout = std::min(timeout, worker.due - now);
+  }
+  AwaitAnyEnding(children, std::max(timeout, absl::ZeroDuration()));
+}
+
+bool Cluster::AllWorkersHaveLeft() const {
+  return std::all_of(workers_.begin(), workers_.end(), [](const Worker& w) {
+    return w.child == nullptr && w.due == absl::InfiniteFuture();
+  });
 }
 
 void Cluster::Stop() {

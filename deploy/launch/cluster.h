@@ -49,11 +49,18 @@ class Cluster {
   // Addresses of the servers, in shard order.
   const std::vector<std::string>& addresses() const { return addresses_; }
 
-  // Reaps who has ended and starts dead workers again, calling `on_death` for
-  // each. A worker that exits with status 0 is done. Codes: ABORTED when a
+  // Reaps who has ended, calls `on_death` for each dead worker, and starts it
+  // again: at once the first time, after growing pauses when it keeps dying
+  // soon. A worker that exits with status 0 has left. Codes: ABORTED when a
   // server died, when a worker refuses its flags or when too many workers died;
   // the message has the reason and the end of the log.
   absl::Status Tend(const std::function<void(const WorkerDeath&)>& on_death);
+
+  // Waits until a process has ended or is due to be started, for `timeout` at
+  // most.
+  void AwaitEnding(absl::Duration timeout) const;
+
+  bool AllWorkersHaveLeft() const;
 
   // Ends everything: workers first, so that they can hand back their work.
   void Stop();
@@ -63,7 +70,11 @@ class Cluster {
     int index = 0;
     int starts = 0;
     std::string label;
-    std::unique_ptr<Child> child;  // Null once it is done.
+    std::unique_ptr<Child> child;  // Null while it does not run.
+    absl::Time started;
+    // For one that died: when to start it again.
+    absl::Time due = absl::InfiniteFuture();
+    int quick_deaths = 0;  // In a row.
   };
 
   explicit Cluster(const ClusterOptions& options) : options_(options) {}
@@ -74,6 +85,10 @@ class Cluster {
   absl::Status TendServers();
   absl::Status TendWorker(
       Worker& worker, const std::function<void(const WorkerDeath&)>& on_death);
+  // Plans the worker's next start; returns what to tell the user. Codes:
+  // ABORTED when it is not to be started again.
+  absl::StatusOr<std::string> PlanRestart(Worker& worker,
+                                          const ChildEnding& ending);
   std::string PortFile(int shard) const;
   std::string LogFile(const std::string& name) const;
 

@@ -10,15 +10,6 @@
 namespace tessera {
 namespace {
 
-// Mean over the workers that computed, for each step.
-int64_t PushedPerWorkerAndStep(const v1::GetServerInfoResponse& server,
-                               const RunResult& result) {
-  if (result.steps == 0 || server.traffic_size() == 0) return 0;
-  int64_t bytes = 0;
-  for (const auto& traffic : server.traffic()) bytes += traffic.pushed_bytes();
-  return bytes / result.steps / server.traffic_size();
-}
-
 // Whether `part` is 1/n of `whole` to within `tolerance`.
 bool IsShare(int64_t part, int64_t whole, int64_t n, int64_t tolerance) {
   return std::llabs(part * n - whole) <= tolerance * n;
@@ -45,7 +36,7 @@ std::string CompareTable(const std::vector<MethodRun>& runs) {
           WithCommas(server.memory().parameter_bytes()),
           WithCommas(server.memory().gradient_bytes()),
           WithCommas(server.memory().optimizer_bytes()),
-          WithCommas(PushedPerWorkerAndStep(server, run.result)));
+          WithCommas(PushedPerWorkerAndStep(server, run.result.steps)));
     }
   }
   absl::StrAppend(
@@ -65,7 +56,7 @@ std::string CompareJson(const std::vector<MethodRun>& runs) {
                          {"gradient_bytes", server.memory().gradient_bytes()},
                          {"optimizer_bytes", server.memory().optimizer_bytes()},
                          {"pushed_bytes_per_worker_and_step",
-                          PushedPerWorkerAndStep(server, run.result)}});
+                          PushedPerWorkerAndStep(server, run.result.steps)}});
     }
     all.push_back({{"method", run.method},
                    {"iterations", run.result.steps},

@@ -8,13 +8,12 @@
 
 #include "absl/status/status.h"
 #include "common/job/job.h"
-#include "deploy/launch/run.h"
+#include "deploy/launch/run_result.h"
 
 namespace tessera {
 
-// One method's run. With one server it is data parallelism with replicated
-// state
-// ("DDP"), with N the state is partitioned ("ZeRO").
+// One method's run. With one server the state is whole in one place, as in data
+// parallelism ("DDP"); with N it is partitioned ("ZeRO").
 struct MethodRun {
   std::string method;
   RunResult result;

@@ -4,8 +4,6 @@
 #ifndef TESSERA_DEPLOY_LAUNCH_RUN_H_
 #define TESSERA_DEPLOY_LAUNCH_RUN_H_
 
-#include <atomic>
-#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -13,9 +11,9 @@
 #include "common/job/job.h"
 #include "common/rpc/credentials.h"
 #include "deploy/launch/cluster.h"
+#include "deploy/launch/run_result.h"
+#include "deploy/launch/watch.h"
 #include "deploy/report/progress.h"
-#include "tessera/v1/admin.pb.h"
-#include "tessera/v1/coordinator.pb.h"
 
 namespace tessera {
 
@@ -27,37 +25,14 @@ struct RunOptions {
   ChannelSecurity security;
 };
 
-// Requests to stop, set by a signal's thread.
-struct StopRequests {
-  std::atomic<int> count = 0;
-};
-
-struct RunResult {
-  int64_t steps = 0;
-  double epochs = 0;
-  v1::EndReason end_reason = v1::END_REASON_UNSPECIFIED;
-  double train_loss = 0;  // Mean over the last epoch, at most.
-  double final_step_loss = 0;
-  double test_loss = 0;
-  double test_accuracy = 0;  // 0 for regression.
-  double seconds = 0;        // From the first worker's start to the job's end.
-  double samples_per_second = 0;
-  std::string params_sha256;
-  int workers = 0;  // That computed anything.
-  std::vector<v1::GetServerInfoResponse> servers;
-};
-
 // Runs `job` with its results in options.cluster.run_dir, which must exist:
 // job.textproto, logs/, metrics.jsonl, curves.svg, params.safetensors,
-// summary.json. The first stop request ends the job after the step at hand; the
-// second gives up at once (CANCELLED). Codes: ABORTED when processes died for
-// good, UNAVAILABLE when servers cannot be reached; others from writing
-// results.
+// summary.json. A stop request ends the job after the step at hand. Whatever
+// happens, no process of the run is left when it returns. Codes: those of
+// Cluster::Start and Watch::UntilEnd; others from fetching and writing results.
 absl::StatusOr<RunResult> RunJob(const Job& job, const RunOptions& options,
-                                 StopRequests& stop, ProgressDisplay& display);
-
-// "target accuracy reached" and the like.
-std::string Describe(v1::EndReason reason);
+                                 const StopRequests& stop,
+                                 ProgressDisplay& display);
 
 }  // namespace tessera
 

@@ -25,7 +25,7 @@ namespace {
 // As shells say of a program that cannot be run.
 constexpr int kExitCannotRun = 127;
 // How long one poll may last: an endless wait must fit its int, and without a
-// pid_fd there is nothing to be woken by.
+// pid_fd nothing wakes it.
 constexpr absl::Duration kPollMax = absl::Minutes(1);
 constexpr absl::Duration kPollMaxWithoutFd = absl::Milliseconds(10);
 
@@ -144,12 +144,21 @@ std::optional<ChildEnding> Child::WaitFor(absl::Duration timeout) {
   while (!Ending()) {
     const absl::Duration left = deadline - absl::Now();
     if (left <= absl::ZeroDuration()) return std::nullopt;
-    pollfd ended{.fd = pid_fd_, .events = POLLIN, .revents = 0};
-    const absl::Duration piece =
-        std::min(left, pid_fd_ < 0 ? kPollMaxWithoutFd : kPollMax);
-    poll(&ended, 1, static_cast<int>(absl::ToInt64Milliseconds(piece)) + 1);
+    AwaitAnyEnding({this}, left);
   }
   return ending_;
+}
+
+void AwaitAnyEnding(const std::vector<Child*>& children,
+                    absl::Duration timeout) {
+  std::vector<pollfd> fds;
+  for (const Child* child : children) {
+    fds.push_back({.fd = child->pid_fd(), .events = POLLIN, .revents = 0});
+    timeout =
+        std::min(timeout, child->pid_fd() < 0 ? kPollMaxWithoutFd : kPollMax);
+  }
+  poll(fds.data(), fds.size(),
+       static_cast<int>(absl::ToInt64Milliseconds(timeout)) + 1);
 }
 
 int StopAll(const std::vector<Child*>& children, absl::Duration grace) {

@@ -68,6 +68,11 @@ class Child {
   std::optional<ChildEnding> ending_;
 };
 
+// Waits until one of them has ended, for `timeout` (and a minute) at most; may
+// return sooner.
+void AwaitAnyEnding(const std::vector<Child*>& children,
+                    absl::Duration timeout);
+
 // Asks all to end with SIGTERM, and kills those that have not after `grace`.
 // Returns how many had to be killed.
 int StopAll(const std::vector<Child*>& children, absl::Duration grace);

@@ -1,0 +1,73 @@
+#include "deploy/launch/progress_meter.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace tessera {
+namespace {
+
+constexpr absl::Duration kRateWindow = absl::Seconds(3);
+
+// The wait that has lasted longest, in words.
+std::string DescribeWaiting(const v1::GetStatusResponse& status) {
+  if (status.waiting().empty()) return "";
+  const v1::Waiting& longest =
+      *std::max_element(status.waiting().begin(), status.waiting().end(),
+                        [](const v1::Waiting& a, const v1::Waiting& b) {
+                          return a.waiting_ms() < b.waiting_ms();
+                        });
+  std::string text =
+      absl::StrFormat("%s for %s, %.0f s", longest.work(),
+                      longest.label().empty() ? "a worker" : longest.label(),
+                      static_cast<double>(longest.waiting_ms()) / 1000);
+  if (status.waiting_size() > 1) {
+    absl::StrAppendFormat(&text, " and %d more", status.waiting_size() - 1);
+  }
+  return text;
+}
+
+}  // namespace
+
+Progress ProgressMeter::Update(const v1::GetStatusResponse& status,
+                               int64_t pushed_bytes, const RunHistory& history,
+                               absl::Time now) {
+  samples_.push_back({now, status.steps_done(), pushed_bytes});
+  while (samples_.size() > 2 && now - samples_[1].time >= kRateWindow) {
+    samples_.pop_front();
+  }
+  Progress progress{.steps_done = status.steps_done(),
+                    .steps_total = job_.max_steps(),
+                    .steps_per_epoch = job_.steps_per_epoch(),
+                    .evaluating = status.phase() == v1::PHASE_EVALUATING,
+                    .waiting = DescribeWaiting(status)};
+  if (!history.steps().empty()) {
+    progress.loss = history.steps().back().loss();
+  }
+  if (!history.evaluations().empty() && job_.proto().data_set().classes() > 0) {
+    progress.accuracy = history.evaluations().back().accuracy();
+  }
+  AddRates(progress);
+  return progress;
+}
+
+void ProgressMeter::AddRates(Progress& progress) const {
+  const Sample& first = samples_.front();
+  const Sample& last = samples_.back();
+  const double seconds = absl::ToDoubleSeconds(last.time - first.time);
+  if (seconds <= 0) return;
+  const double steps_per_second =
+      static_cast<double>(last.steps - first.steps) / seconds;
+  progress.samples_per_second = steps_per_second * job_.batch_size();
+  progress.pushed_megabytes_per_second =
+      static_cast<double>(last.pushed_bytes - first.pushed_bytes) / seconds /
+      1e6;
+  if (steps_per_second > 0) {
+    progress.time_left = absl::Seconds(
+        static_cast<double>(progress.steps_total - progress.steps_done) /
+        steps_per_second);
+  }
+}
+
+}  // namespace tessera

@@ -1,0 +1,80 @@
+// Watches a job until it has ended.
+
+#ifndef TESSERA_DEPLOY_LAUNCH_WATCH_H_
+#define TESSERA_DEPLOY_LAUNCH_WATCH_H_
+
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/job/job.h"
+#include "deploy/launch/cluster.h"
+#include "deploy/launch/observer.h"
+#include "deploy/launch/progress_meter.h"
+#include "deploy/report/progress.h"
+#include "deploy/report/run_history.h"
+#include "tessera/v1/coordinator.pb.h"
+
+namespace tessera {
+
+// Requests to stop, counted by a signal's thread.
+struct StopRequests {
+  std::atomic<int> count = 0;
+};
+
+struct WatchOptions {
+  std::string metrics_path;
+  absl::Duration interval = absl::Milliseconds(250);
+  // A server that does not answer for this long has been lost.
+  absl::Duration lost_after = absl::Seconds(30);
+};
+
+// For the main thread only (see Child).
+class Watch {
+ public:
+  // All references must outlive the watch. `cluster` is null for servers that
+  // somebody else has started.
+  Watch(const Job& job, const WatchOptions& options, Cluster* cluster,
+        Observer& observer, const StopRequests& stop, ProgressDisplay& display);
+
+  // Shows progress, tends the cluster, and passes on the first request to stop.
+  // Returns the status in which the job has ended. Codes: those of
+  // Cluster::Tend; ABORTED when all workers have left a job that goes on;
+  // UNAVAILABLE when a server was lost; FAILED_PRECONDITION when the servers
+  // run another job or are not given in shard order.
+  absl::StatusOr<v1::GetStatusResponse> UntilEnd();
+
+  // From the start to the last look.
+  absl::Duration elapsed() const { return last_look_ - start_; }
+  const RunHistory& history() const { return history_; }
+
+ private:
+  absl::Status HandleStop();
+  absl::Status TendCluster();
+  // Nothing when servers did not answer, which may pass.
+  absl::StatusOr<std::optional<v1::GetStatusResponse>> Look();
+  absl::Status CheckIdentity(
+      const v1::GetStatusResponse& status,
+      const std::vector<v1::GetServerInfoResponse>& infos) const;
+  void Rest() const;
+
+  const Job& job_;
+  const WatchOptions options_;
+  Cluster* const cluster_;
+  Observer& observer_;
+  const StopRequests& stop_;
+  ProgressDisplay& display_;
+  ProgressMeter meter_;
+  RunHistory history_;
+  const absl::Time start_;
+  absl::Time last_look_;
+  absl::Time last_answer_;
+  bool stop_sent_ = false;
+};
+
+}  // namespace tessera
+
+#endif  // TESSERA_DEPLOY_LAUNCH_WATCH_H_
