@@ -4,19 +4,17 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
-#include <cstdio>
 #include <memory>
 #include <string>
-#include <vector>
+#include <utility>
 
 #include "absl/flags/flag.h"
-#include "absl/flags/parse.h"
-#include "absl/flags/usage.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "common/base/file.h"
+#include "common/base/program.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop_on_signal.h"
 #include "common/job/job.h"
@@ -163,12 +161,6 @@ int main(int argc, char** argv) {
   tessera::KeepFreedMemory();
   spdlog::set_default_logger(spdlog::stderr_logger_mt("server"));
   gpr_set_log_function(tessera::LogGrpc);
-  absl::SetProgramUsageMessage(tessera::kUsage);
-  const std::vector<char*> rest = absl::ParseCommandLine(argc, argv);
-  if (rest.size() > 1) {
-    std::fprintf(stderr, "tessera_server: what is \"%s\"? See --help\n",
-                 rest[1]);
-    return tessera::kExitUsage;
-  }
+  tessera::ParseFlags(argc, argv, tessera::kUsage, __FILE__);
   return tessera::Main();
 }
