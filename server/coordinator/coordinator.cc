@@ -98,7 +98,6 @@ absl::StatusOr<Grant> Coordinator::GetWork(WorkerId worker,
   if (number == 0 || number > member->last_request) {
     member->last_heard = now_;
     TakeReport(*member, report);
-    if (ended()) return EndGrant{progress_.end_reason()};
   } else if (member->last_grant.has_value()) {
     // Even if that is over by now: the first answer may have arrived, and then
     // other work would be lost.

@@ -61,7 +61,7 @@ TEST_CASE("every job ends as it must, whatever happens to its workers") {
   std::cout << seeds << " seeds, " << events << " events, " << faults
             << " faults\n";
   // A load too small would prove nothing.
-  REQUIRE(faults >= static_cast<int64_t>(seeds));
+  REQUIRE((seeds < 100 || faults >= static_cast<int64_t>(seeds) * 10));
 }
 
 TEST_CASE("the same seed gives the same run, another seed another") {

@@ -225,6 +225,20 @@ TEST_CASE_METHOD(Training, "what a repeat was granted unseen is given up") {
       "step 1 [0, 4)");
 }
 
+TEST_CASE_METHOD(Training, "giving up nothing leaves what is being pushed") {
+  const WorkerId a = Join(), b = Join();
+  REQUIRE(Ask(a, 0) == "step 0 [0, 4)");
+  REQUIRE(Ask(b, 0) == "step 0 [4, 8)");
+  REQUIRE(Ask(b, 0) == "step 1 [0, 4)");
+  const WorkerId c = Join();
+  REQUIRE(Ask(c, 0) == "step 1 [4, 6)");
+  const WorkerId d = Join();
+  REQUIRE(Ask(d, 0) == "step 1 [6, 8)");
+  REQUIRE(Ask(a, 0) == "none");
+  REQUIRE(Ask(a, {.have_version = 0, .gives_up_last = true}) == "none");
+  REQUIRE(Status().workers(0).holds() == "step 0 [0, 4)");
+}
+
 TEST_CASE_METHOD(Training, "looking for work again does not extend a lease") {
   const WorkerId a = Join(), b = Join();
   Ask(a, 0);
