@@ -331,6 +331,11 @@ absl::StatusOr<v1::Job> ParseJobText(absl::string_view text) {
   if (!parser.ParseFromString(std::string(text), &job)) {
     return absl::InvalidArgumentError(errors.errors());
   }
+  // The text format takes any bytes, the wire only UTF-8.
+  v1::Job received;
+  if (!received.ParseFromString(job.SerializeAsString())) {
+    return absl::InvalidArgumentError("names and paths must be UTF-8");
+  }
   return job;
 }
 

@@ -68,7 +68,8 @@ class Job {
 };
 
 // Parses a textproto. Codes: INVALID_ARGUMENT for unknown fields and syntax
-// errors, with line and column. Checks no values.
+// errors, with line and column, and for text that is not UTF-8. Checks no other
+// values.
 absl::StatusOr<v1::Job> ParseJobText(absl::string_view text);
 
 // Reads and parses a job file. Codes: as ReadFile and ParseJobText; the message

@@ -97,13 +97,13 @@ absl::Status Cluster::AwaitServer(int shard) {
     if (const auto ending = child.WaitFor(kLookInterval)) {
       return absl::FailedPreconditionError(
           absl::StrCat("server ", shard, " did not start: ", Describe(*ending),
-                       "\n", LastLines(child.log_path(), kLogLines)));
+                       "\n", child.LogTail(kLogLines)));
     }
     if (absl::Now() > deadline) {
       return absl::DeadlineExceededError(absl::StrCat(
           "server ", shard, " does not listen after ",
           absl::FormatDuration(options_.start_timeout), "; its log is ",
-          child.log_path(), "\n", LastLines(child.log_path(), kLogLines)));
+          child.log_path(), "\n", child.LogTail(kLogLines)));
     }
   }
 }
@@ -135,7 +135,7 @@ absl::Status Cluster::TendServers() {
     return absl::AbortedError(absl::StrCat(
         "server ", shard, " died: ", Describe(*ending),
         ". Its shard's parameters are lost, so the run cannot go on.\n",
-        LastLines(servers_[shard]->log_path(), kLogLines)));
+        servers_[shard]->LogTail(kLogLines)));
   }
   return absl::OkStatus();
 }
@@ -162,7 +162,7 @@ absl::StatusOr<std::string> Cluster::PlanRestart(Worker& worker,
                                                  const ChildEnding& ending) {
   const absl::Time now = absl::Now();
   std::string report = absl::StrCat(worker.label, " died: ", Describe(ending));
-  const std::string log = LastLines(worker.child->log_path(), kLogLines);
+  const std::string log = worker.child->LogTail(kLogLines);
   if (ending.signal == 0 && ending.exit_status == kExitUsage) {
     return absl::AbortedError(absl::StrCat(report, "\n", log));
   }

@@ -1,6 +1,6 @@
 #include "deploy/launch/progress_meter.h"
 
-#include <algorithm>
+#include <string>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -9,22 +9,26 @@ namespace tessera {
 namespace {
 
 constexpr absl::Duration kRateWindow = absl::Seconds(3);
+// A wait that is shorter is nothing to tell anyone.
+constexpr int64_t kWaitingMinMs = 1000;
 
 // The wait that has lasted longest, in words.
 std::string DescribeWaiting(const v1::GetStatusResponse& status) {
-  if (status.waiting().empty()) return "";
-  const v1::Waiting& longest =
-      *std::max_element(status.waiting().begin(), status.waiting().end(),
-                        [](const v1::Waiting& a, const v1::Waiting& b) {
-                          return a.waiting_ms() < b.waiting_ms();
-                        });
-  std::string text =
-      absl::StrFormat("%s for %s, %.0f s", longest.work(),
-                      longest.label().empty() ? "a worker" : longest.label(),
-                      static_cast<double>(longest.waiting_ms()) / 1000);
-  if (status.waiting_size() > 1) {
-    absl::StrAppendFormat(&text, " and %d more", status.waiting_size() - 1);
+  const v1::Waiting* longest = nullptr;
+  int count = 0;
+  for (const v1::Waiting& waiting : status.waiting()) {
+    if (waiting.waiting_ms() < kWaitingMinMs) continue;
+    ++count;
+    if (longest == nullptr || waiting.waiting_ms() > longest->waiting_ms()) {
+      longest = &waiting;
+    }
   }
+  if (longest == nullptr) return "";
+  std::string text =
+      absl::StrFormat("%s for %s, %d s", longest->work(),
+                      longest->label().empty() ? "a worker" : longest->label(),
+                      longest->waiting_ms() / 1000);
+  if (count > 1) absl::StrAppend(&text, " and ", count - 1, " more");
   return text;
 }
 

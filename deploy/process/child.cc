@@ -72,8 +72,7 @@ std::string Describe(const ChildEnding& ending) {
                       name == nullptr ? "?" : name, ")");
 }
 
-std::string LastLines(const std::string& path, int count) {
-  const std::string text = ReadFile(path).value_or("");
+std::string LastLines(absl::string_view text, int count) {
   std::vector<absl::string_view> lines =
       absl::StrSplit(text, '\n', absl::SkipWhitespace());
   const size_t first =
@@ -98,6 +97,7 @@ absl::StatusOr<std::unique_ptr<Child>> Child::Start(
   const int log_fd =
       open(log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (log_fd < 0) return ErrnoStatus(absl::StrCat("cannot open ", log_path));
+  const off_t log_end = lseek(log_fd, 0, SEEK_END);
   const int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
   const pid_t launcher = getpid();
   const pid_t pid = fork();
@@ -111,11 +111,16 @@ absl::StatusOr<std::unique_ptr<Child>> Child::Start(
   }
   // In both processes, so that it is done when either goes on.
   setpgid(pid, pid);
-  return std::unique_ptr<Child>(new Child(pid, OpenPidFd(pid), log_path));
+  return std::unique_ptr<Child>(
+      new Child(pid, OpenPidFd(pid), log_path,
+                static_cast<size_t>(std::max(log_end, off_t{0}))));
 }
 
-Child::Child(pid_t pid, int pid_fd, std::string log_path)
-    : pid_(pid), pid_fd_(pid_fd), log_path_(std::move(log_path)) {}
+Child::Child(pid_t pid, int pid_fd, std::string log_path, size_t log_begin)
+    : pid_(pid),
+      pid_fd_(pid_fd),
+      log_path_(std::move(log_path)),
+      log_begin_(log_begin) {}
 
 Child::~Child() {
   if (!ending_) {
@@ -123,6 +128,11 @@ Child::~Child() {
     waitpid(pid_, nullptr, 0);
   }
   if (pid_fd_ >= 0) close(pid_fd_);
+}
+
+std::string Child::LogTail(int count) const {
+  const std::string log = ReadFile(log_path_).value_or("");
+  return LastLines(absl::ClippedSubstr(log, log_begin_), count);
 }
 
 void Child::Signal(int signal) const {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
 namespace tessera {
@@ -24,8 +25,8 @@ struct ChildEnding {
 // "exit status 1", "killed by signal 9 (SIGKILL)".
 std::string Describe(const ChildEnding& ending);
 
-// The last `count` lines of a file, each indented; for a dead child's log.
-std::string LastLines(const std::string& path, int count);
+// The last `count` lines of `text` that are not blank, each indented.
+std::string LastLines(absl::string_view text, int count);
 
 // One child: in a process group of its own, so that a terminal's Ctrl-C does
 // not reach it, and killed by the kernel when the launcher dies. Killed and
@@ -47,6 +48,8 @@ class Child {
 
   pid_t pid() const { return pid_; }
   const std::string& log_path() const { return log_path_; }
+  // LastLines of what this child has logged.
+  std::string LogTail(int count) const;
   // Readable once the process has ended; for poll. -1 on kernels without pidfd
   // (before 5.3), which poll takes for one that is never readable.
   int pid_fd() const { return pid_fd_; }
@@ -60,11 +63,12 @@ class Child {
   std::optional<ChildEnding> WaitFor(absl::Duration timeout);
 
  private:
-  Child(pid_t pid, int pid_fd, std::string log_path);
+  Child(pid_t pid, int pid_fd, std::string log_path, size_t log_begin);
 
   const pid_t pid_;
   const int pid_fd_;
   const std::string log_path_;
+  const size_t log_begin_;  // Where its own lines begin, in bytes.
   std::optional<ChildEnding> ending_;
 };
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
@@ -19,6 +20,8 @@ constexpr int kPlotHeight = 260;
 constexpr int kGap = 70;
 // More points than this show nothing more on so many pixels.
 constexpr size_t kMaxPoints = 400;
+// A curve that varies by less, relative to its values, is drawn as flat.
+constexpr double kFlat = 1e-6;
 
 constexpr char kStyle[] = R"(<style>
   svg { background: #ffffff; font-family: sans-serif; font-size: 13px; }
@@ -68,11 +71,16 @@ struct Range {
     low = std::min(low, value);
     high = std::max(high, value);
   }
-  // Never empty, never a single point.
+  // Never empty, nor so narrow that ticks would fall together.
   Range Widened() const {
     if (!(low <= high)) return {0, 1};
-    const double margin = low == high ? 1 : (high - low) * 0.05;
-    return {low - margin, high + margin};
+    const double size = std::max(std::abs(low), std::abs(high));
+    const double span = high - low;
+    if (span <= kFlat * size) {
+      const double margin = size > 0 ? size / 2 : 1;
+      return {low - margin, high + margin};
+    }
+    return {low - span * 0.05, high + span * 0.05};
   }
 };
 
@@ -152,7 +160,11 @@ class Plot {
   Range y_;
 };
 
-std::string Escaped(absl::string_view text) {
+std::string Escaped(std::string text) {
+  // XML has no way to write most control characters.
+  for (char& c : text) {
+    if (absl::ascii_iscntrl(static_cast<unsigned char>(c))) c = ' ';
+  }
   return absl::StrReplaceAll(
       text, {{"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}, {"\"", "&quot;"}});
 }
@@ -171,7 +183,9 @@ std::string LossPlot(const Curves& curves, const Range& x) {
 std::string AccuracyPlot(const Curves& curves, const Range& x) {
   Range y;
   for (const CurvePoint& p : curves.test_accuracy) y.Include(p.value);
-  const Plot plot(kTop + kPlotHeight + kGap, x, y.Widened());
+  y = y.Widened();
+  y = {std::max(y.low, 0.0), std::min(y.high, 1.0)};
+  const Plot plot(kTop + kPlotHeight + kGap, x, y);
   return plot.Axes("accuracy", true) +
          plot.Curve(curves.test_accuracy, "accuracy", true) +
          plot.Legend(0, "accuracy", "test");

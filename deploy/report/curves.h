@@ -28,7 +28,8 @@ struct Curves {
 std::string DrawCurves(const Curves& curves);
 
 // Ticks that a person would choose: multiples of 1, 2 or 5 times a power of ten
-// within [low, high], about `count` of them. Needs low < high. Pure.
+// within [low, high], about `count` of them. Needs low < high, by at least
+// a billionth of the larger. Pure.
 std::vector<double> NiceTicks(double low, double high, int count);
 
 }  // namespace tessera

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
@@ -41,6 +42,10 @@ std::string Figures(const Progress& p) {
     absl::StrAppend(&text, "  ", FormatTime(*p.time_left), " left");
   }
   if (!p.waiting.empty()) absl::StrAppend(&text, "  waiting: ", p.waiting);
+  // A worker's label comes from the network: it must not steer the terminal.
+  for (char& c : text) {
+    if (absl::ascii_iscntrl(static_cast<unsigned char>(c))) c = '?';
+  }
   return text;
 }
 

@@ -187,6 +187,15 @@ TEST_CASE("unknown fields and broken syntax are refused with their place") {
   REQUIRE_ERROR(ParseJobText("seed: \"one\""), kInvalid, "line 1");
 }
 
+TEST_CASE("text that is not UTF-8 is refused") {
+  REQUIRE_OK(ParseJobText("name: '\\303\\251'"));
+  for (const char* text : {"name: '\\377'", "name: '\xff'",
+                           "model { layers { name: '\\303' } }"}) {
+    CAPTURE(text);
+    REQUIRE_ERROR(ParseJobText(text), kInvalid, "UTF-8");
+  }
+}
+
 TEST_CASE("a job file that is missing is named") {
   REQUIRE_ERROR(LoadJobFile("/nonexistent/job"), absl::StatusCode::kNotFound,
                 "/nonexistent/job");

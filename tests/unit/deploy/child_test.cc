@@ -198,14 +198,24 @@ TEST_CASE("a child dies with a launcher that is killed") {
   close(fds[1]);
 }
 
-TEST_CASE("the last lines of a log are indented, blank ones left out") {
-  const std::string path = NewLog();
-  REQUIRE(LastLines(path, 3).empty());
-  REQUIRE_OK(WriteFileAtomically(path, ""));
-  REQUIRE(LastLines(path, 3).empty());
-  REQUIRE_OK(WriteFileAtomically(path, "a\n\nb\nc\n  d"));
-  REQUIRE(LastLines(path, 2) == "    c\n      d\n");
-  REQUIRE(LastLines(path, 9) == "    a\n    b\n    c\n      d\n");
+TEST_CASE("last lines are indented, blank ones left out") {
+  REQUIRE(LastLines("", 3).empty());
+  REQUIRE(LastLines("\n \n", 3).empty());
+  REQUIRE(LastLines("a\n\nb\nc\n  d", 2) == "    c\n      d\n");
+  REQUIRE(LastLines("a\n\nb\nc\n", 9) == "    a\n    b\n    c\n");
+}
+
+TEST_CASE("a log's tail is that of this child, not of those before") {
+  const std::string log = NewLog();
+  StartShell("echo earlier", log)->WaitFor(kLong);
+  const auto child = StartShell("echo one; echo two; echo three", log);
+  child->WaitFor(kLong);
+  REQUIRE(child->LogTail(9) == "    one\n    two\n    three\n");
+  REQUIRE(child->LogTail(1) == "    three\n");
+  REQUIRE_OK(WriteFileAtomically(log, "cut"));
+  REQUIRE(child->LogTail(9).empty());
+  REQUIRE(unlink(log.c_str()) == 0);
+  REQUIRE(child->LogTail(9).empty());
 }
 
 }  // namespace
