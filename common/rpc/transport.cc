@@ -24,8 +24,11 @@ constexpr int kMaxCallsPerConnection = 16384;
 constexpr int kHandshakeTimeoutMs = 10000;
 // Of a connection without calls; workers always have some.
 constexpr int kMaxIdleMs = 300000;
-constexpr int kReconnectMinMs = 50;
-constexpr int kReconnectMaxMs = 2000;
+// Callers pause by themselves between attempts; while gRPC pauses as well,
+// their attempts fail without having been made. It takes no less than the
+// first.
+constexpr int kReconnectMinMs = 100;
+constexpr int kReconnectMaxMs = 500;
 
 int Milliseconds(absl::Duration duration) {
   return static_cast<int>(absl::ToInt64Milliseconds(duration));

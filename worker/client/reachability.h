@@ -32,7 +32,10 @@ class Reachability {
   std::optional<absl::Time> OnFailure(absl::Time began, absl::Time now) {
     if (!since_) since_ = began;
     const absl::Time end = *since_ + unreachable_after_;
-    if (now >= end) return std::nullopt;
+    if (now >= end) {
+      Reset();
+      return std::nullopt;
+    }
     const absl::Time next = std::min(now + pause_, end);
     pause_ = std::min(2 * pause_, kPauseMax);
     return next;

@@ -1,0 +1,46 @@
+#include "worker/client/reachability.h"
+
+#include <catch2/catch.hpp>
+
+namespace tessera {
+namespace {
+
+const absl::Time kStart = absl::FromUnixSeconds(1000);
+
+TEST_CASE("pauses grow, and the last attempt is made when time is up") {
+  Reachability reachability(absl::Seconds(10));
+  absl::Time now = kStart;
+  absl::Duration last = absl::ZeroDuration();
+  int attempts = 0;
+  while (true) {
+    const auto next = reachability.OnFailure(now, now);
+    if (!next) break;
+    const absl::Duration pause = *next - now;
+    REQUIRE(pause > absl::ZeroDuration());
+    REQUIRE(pause <= Reachability::kPauseMax);
+    if (*next < kStart + absl::Seconds(10)) REQUIRE(pause >= last);
+    last = pause;
+    now = *next;
+    ++attempts;
+  }
+  REQUIRE(now == kStart + absl::Seconds(10));
+  REQUIRE(attempts > 5);
+  REQUIRE(attempts < 20);
+}
+
+TEST_CASE("a server that was heard of has all the time again") {
+  Reachability reachability(absl::Seconds(1));
+  REQUIRE(reachability.OnFailure(kStart, kStart).has_value());
+  reachability.Reset();
+  const absl::Time later = kStart + absl::Minutes(5);
+  REQUIRE(reachability.OnFailure(later, later) ==
+          later + Reachability::kPauseMin);
+}
+
+TEST_CASE("the time that an attempt took counts") {
+  Reachability reachability(absl::Seconds(10));
+  REQUIRE_FALSE(reachability.OnFailure(kStart, kStart + absl::Seconds(10)));
+}
+
+}  // namespace
+}  // namespace tessera
