@@ -10,9 +10,15 @@
 namespace tessera {
 namespace {
 
-// Whether `part` is 1/n of `whole` to within `tolerance`.
-bool IsShare(int64_t part, int64_t whole, int64_t n, int64_t tolerance) {
-  return std::llabs(part * n - whole) <= tolerance * n;
+int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Whether `part` is 1/n of `whole` to within one unit. The last unit of either
+// may be shorter than the others.
+bool IsShare(int64_t part, int64_t whole, int64_t n, int64_t unit) {
+  if (unit == 0) return part == 0;
+  const int64_t units = CeilDiv(part, unit);
+  const int64_t all = CeilDiv(whole, unit);
+  return all / n <= units && units <= CeilDiv(all, n);
 }
 
 }  // namespace
@@ -85,12 +91,14 @@ absl::Status CheckEquivalence(const Job& job, const MethodRun& ddp,
   const v1::ShardMemory& whole = one.servers[0].memory();
   const auto n = static_cast<int64_t>(many.servers.size());
   const int64_t block = job.block_bytes();
+  // Optimizer values for each parameter: 0 to 2.
+  const int64_t optimizer_values =
+      CeilDiv(whole.optimizer_bytes(), whole.parameter_bytes());
   for (int64_t i = 0; i < n; ++i) {
     const v1::ShardMemory& part = many.servers[i].memory();
-    // At most two optimizer values for each parameter.
     if (!IsShare(part.parameter_bytes(), whole.parameter_bytes(), n, block) ||
         !IsShare(part.optimizer_bytes(), whole.optimizer_bytes(), n,
-                 2 * block)) {
+                 optimizer_values * block)) {
       return absl::FailedPreconditionError(absl::StrCat(
           "server ", i, " holds ", part.parameter_bytes(), " + ",
           part.optimizer_bytes(),

@@ -1,0 +1,146 @@
+// The watch over a job, with a made-up observer in place of servers.
+
+#include "deploy/launch/watch.h"
+
+#include <deque>
+#include <functional>
+
+#include "tests/support/status.h"
+#include "tests/support/test_job.h"
+
+namespace tessera {
+namespace {
+
+// Plays back what it is given; the last answer stays.
+class FakeObserver : public Observer {
+ public:
+  explicit FakeObserver(const Job& job) : job_(job) {}
+
+  v1::GetStatusResponse MakeStatus(v1::Phase phase, int64_t steps) const {
+    v1::GetStatusResponse status;
+    status.set_job_name("fake");
+    status.set_job_fingerprint(job_.fingerprint());
+    status.set_shard_count(static_cast<int>(shards.size()));
+    status.set_phase(phase);
+    status.set_steps_done(steps);
+    for (int64_t step = 0; step < steps; ++step) {
+      status.add_steps()->set_step(step);
+    }
+    return status;
+  }
+
+  absl::StatusOr<v1::GetStatusResponse> Status() override {
+    ++looks;
+    auto answer = answers.front();
+    if (answers.size() > 1) answers.pop_front();
+    return answer;
+  }
+
+  absl::StatusOr<std::vector<v1::GetServerInfoResponse>> ServerInfos()
+      override {
+    std::vector<v1::GetServerInfoResponse> infos;
+    for (int shard : shards) infos.emplace_back().set_shard(shard);
+    return infos;
+  }
+
+  absl::Status StopJob(const std::string&) override {
+    ++stops;
+    answers = {MakeStatus(v1::PHASE_ENDED, 1)};
+    return absl::OkStatus();
+  }
+
+  void ReportDead(const std::string&) override {}
+
+  absl::StatusOr<std::vector<float>> PullAll(const Job&, const ShardPlan&,
+                                             int64_t) override {
+    return absl::UnimplementedError("not in this test");
+  }
+
+  std::deque<absl::StatusOr<v1::GetStatusResponse>> answers;
+  std::vector<int> shards = {0, 1};  // Of the servers, in the order given.
+  int looks = 0;
+  int stops = 0;
+
+ private:
+  const Job& job_;
+};
+
+struct Fixture {
+  Job job = MakeTestJob();
+  FakeObserver observer{job};
+  StopRequests stop;
+  ProgressDisplay display;
+  Watch watch{
+      job,
+      {.interval = absl::Milliseconds(1), .lost_after = absl::Milliseconds(20)},
+      nullptr,
+      observer,
+      stop,
+      display};
+};
+
+const absl::Status kGone = absl::UnavailableError("server 0 is gone");
+
+TEST_CASE("the watch ends with the job, and has seen its steps") {
+  Fixture f;
+  f.observer.answers = {f.observer.MakeStatus(v1::PHASE_TRAINING, 1),
+                        f.observer.MakeStatus(v1::PHASE_EVALUATING, 2),
+                        f.observer.MakeStatus(v1::PHASE_ENDED, 3)};
+  const auto status = f.watch.UntilEnd();
+  REQUIRE_OK(status);
+  REQUIRE(status->steps_done() == 3);
+  REQUIRE(f.observer.looks == 3);
+  REQUIRE(f.observer.stops == 0);
+  REQUIRE(f.watch.history().steps().size() == 3);
+}
+
+TEST_CASE("a request to stop is passed on once") {
+  Fixture f;
+  f.observer.answers = {f.observer.MakeStatus(v1::PHASE_TRAINING, 1)};
+  f.stop.count = 1;
+  REQUIRE_OK(f.watch.UntilEnd());
+  REQUIRE(f.observer.stops == 1);
+}
+
+TEST_CASE("answers that fail for a while are no loss") {
+  Fixture f;
+  f.observer.answers = {f.observer.MakeStatus(v1::PHASE_TRAINING, 1), kGone,
+                        kGone, f.observer.MakeStatus(v1::PHASE_ENDED, 2)};
+  REQUIRE_OK(f.watch.UntilEnd());
+}
+
+TEST_CASE("a server that stays away is lost, in its own words") {
+  Fixture f;
+  f.observer.answers = {f.observer.MakeStatus(v1::PHASE_TRAINING, 1), kGone};
+  REQUIRE_ERROR(f.watch.UntilEnd(), absl::StatusCode::kUnavailable,
+                "server 0 is gone");
+}
+
+TEST_CASE("servers that run another job are found out at once") {
+  Fixture f;
+  v1::GetStatusResponse status = f.observer.MakeStatus(v1::PHASE_TRAINING, 1);
+  status.set_job_fingerprint(7);
+  f.observer.answers = {status};
+  REQUIRE_ERROR(f.watch.UntilEnd(), absl::StatusCode::kFailedPrecondition,
+                "job \"fake\"", "0000000000000007");
+  REQUIRE(f.observer.looks == 1);
+}
+
+TEST_CASE("servers in the wrong order, or too few, are found out") {
+  Fixture f;
+  SECTION("order") {
+    f.observer.shards = {1, 0};
+    f.observer.answers = {f.observer.MakeStatus(v1::PHASE_TRAINING, 1)};
+    REQUIRE_ERROR(f.watch.UntilEnd(), absl::StatusCode::kFailedPrecondition,
+                  "address number 1", "shard 1", "in shard order");
+  }
+  SECTION("count") {
+    f.observer.answers = {f.observer.MakeStatus(v1::PHASE_TRAINING, 1)};
+    f.observer.shards = {0};
+    REQUIRE_ERROR(f.watch.UntilEnd(), absl::StatusCode::kFailedPrecondition,
+                  "2 servers", "are 1");
+  }
+}
+
+}  // namespace
+}  // namespace tessera
