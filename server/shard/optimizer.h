@@ -17,7 +17,7 @@ namespace tessera {
 struct BlockUpdate {
   int64_t step = 0;
   // Sum over the step's M microbatches. It is added up and applied in one pass,
-  // a tile at a time, so it never goes out to memory.
+  // so it never goes out to memory.
   GradientSum gradient;
   const float* parameters = nullptr;  // Version `step`.
   float* new_parameters = nullptr;    // Version step + 1; not the same array.

@@ -1,29 +1,31 @@
 #include "server/shard/cpu/sgd.h"
 
 #include "common/device/cpu/vectorize.h"
-#include "server/shard/cpu/cpu_block_math.h"
+#include "server/shard/cpu/sum_run.h"
 #include "server/shard/update_rule.h"
 
 namespace tessera {
 namespace {
 
 TESSERA_VECTOR_CLONES
-void UpdateTile(const SgdRule& rule, const float* sum, const float* x,
-                float* new_x, size_t count) {
-  const SgdRule r = rule;
-  TESSERA_INDEPENDENT_ELEMENTS
-  for (size_t i = 0; i < count; ++i) new_x[i] = r.Update(sum[i], x[i]);
+void UpdateRun(const SgdRule& rule, const SumRun& run, const float* x,
+               float* new_x, size_t count) {
+  WithElementSum(run, [=](auto sum) TESSERA_INLINE_LOOP {
+    TESSERA_INDEPENDENT_ELEMENTS
+    for (size_t i = 0; i < count; ++i) new_x[i] = rule.Update(sum(i), x[i]);
+  });
 }
 
 TESSERA_VECTOR_CLONES
-void UpdateTileWithMomentum(const MomentumRule& rule, const float* sum,
-                            const float* x, const float* v, float* new_x,
-                            float* new_v, size_t count) {
-  const MomentumRule r = rule;
-  TESSERA_INDEPENDENT_ELEMENTS
-  for (size_t i = 0; i < count; ++i) {
-    new_x[i] = r.Update(sum[i], x[i], v[i], new_v[i]);
-  }
+void UpdateRunWithMomentum(const MomentumRule& rule, const SumRun& run,
+                           const float* x, const float* v, float* new_x,
+                           float* new_v, size_t count) {
+  WithElementSum(run, [=](auto sum) TESSERA_INLINE_LOOP {
+    TESSERA_INDEPENDENT_ELEMENTS
+    for (size_t i = 0; i < count; ++i) {
+      new_x[i] = rule.Update(sum(i), x[i], v[i], new_v[i]);
+    }
+  });
 }
 
 class CpuSgd final : public Optimizer {
@@ -34,11 +36,11 @@ class CpuSgd final : public Optimizer {
 
   absl::Status Apply(const BlockUpdate& u) const override {
     const SgdRule rule = MakeSgdRule(job_, u.step);
-    CpuForEachSumTile(u.gradient,
-                      [&](const float* sum, size_t first, size_t count) {
-                        UpdateTile(rule, sum, u.parameters + first,
-                                   u.new_parameters + first, count);
-                      });
+    ForEachSumRun(u.gradient,
+                  [&](const SumRun& run, size_t first, size_t count) {
+                    UpdateRun(rule, run, u.parameters + first,
+                              u.new_parameters + first, count);
+                  });
     return absl::OkStatus();
   }
 
@@ -54,11 +56,11 @@ class CpuMomentum final : public Optimizer {
 
   absl::Status Apply(const BlockUpdate& u) const override {
     const MomentumRule rule = MakeMomentumRule(job_, u.step);
-    CpuForEachSumTile(
-        u.gradient, [&](const float* sum, size_t first, size_t count) {
-          UpdateTileWithMomentum(rule, sum, u.parameters + first,
-                                 u.slots[0] + first, u.new_parameters + first,
-                                 u.new_slots[0] + first, count);
+    ForEachSumRun(
+        u.gradient, [&](const SumRun& run, size_t first, size_t count) {
+          UpdateRunWithMomentum(rule, run, u.parameters + first,
+                                u.slots[0] + first, u.new_parameters + first,
+                                u.new_slots[0] + first, count);
         });
     return absl::OkStatus();
   }

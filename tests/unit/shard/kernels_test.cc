@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "server/shard/cpu/cpu_block_math.h"
+#include "server/shard/cpu/sum_run.h"
 #include "server/shard/finite.h"
 #include "tests/support/status.h"
 #include "tests/unit/shard/test_shards.h"
@@ -42,7 +43,7 @@ GradientSum SumOf(const FragmentedBytes& payload,
 TEST_CASE("sums are the plain loop's for every length and number of terms") {
   const int64_t elements = GENERATE(1, 2, 3, 7, 15, 16, 17, 31, 33, 63, 65, 100,
                                     2047, 2048, 2049, 4096, 4097, 10000);
-  const int terms = GENERATE(0, 1, 2, 5);
+  const int terms = GENERATE(0, 1, 2, 3, 4, 5, 9);
   CAPTURE(elements, terms);
   const auto math = MakeCpuBlockMath();
   const std::vector<float> payload = TestGradient(0, 0, elements);
@@ -94,7 +95,7 @@ TEST_CASE("a sum may take the place of its first term") {
   std::mt19937_64 random(seed);
   const auto elements = static_cast<int64_t>(1 + random() % 6000);
   const std::vector<float> payload = TestGradient(0, 0, elements);
-  auto held = Terms(3, elements);
+  auto held = Terms(1 + static_cast<int>(random() % 7), elements);
   const std::vector<float> expected = PlainSum(payload, held);
   const CutBytes cut(payload, random);
   REQUIRE_OK(
@@ -102,16 +103,18 @@ TEST_CASE("a sum may take the place of its first term") {
   REQUIRE(held[0] == expected);
 }
 
-TEST_CASE("tiles cover the sum once, in order") {
+TEST_CASE("runs cover the sum once, in order") {
   const int64_t elements = GENERATE(1, 2048, 5000);
+  const int terms = GENERATE(0, 4, 5);
   const std::vector<float> payload = TestGradient(0, 0, elements);
-  const auto held = Terms(2, elements);
+  const auto held = Terms(terms, elements);
   std::vector<float> seen;
-  CpuForEachSumTile(SumOf(FragmentedBytes::OfFloats(payload), held),
-                    [&](const float* values, size_t first, size_t count) {
-                      REQUIRE(first == seen.size());
-                      seen.insert(seen.end(), values, values + count);
-                    });
+  ForEachSumRun(SumOf(FragmentedBytes::OfFloats(payload), held),
+                [&](const SumRun& run, size_t first, size_t count) {
+                  REQUIRE(first == seen.size());
+                  seen.resize(first + count);
+                  FoldRun(run, count, seen.data() + first);
+                });
   REQUIRE(seen == PlainSum(payload, held));
 }
 

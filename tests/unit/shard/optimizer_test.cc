@@ -9,6 +9,7 @@
 
 #include "common/device/make_device.h"
 #include "server/shard/kernels.h"
+#include "server/shard/update_rule.h"
 #include "tests/support/status.h"
 #include "tests/support/test_job.h"
 #include "tests/unit/shard/test_shards.h"
@@ -129,6 +130,47 @@ TEST_CASE("one step of each, by hand") {
   shards.PushAll(0, {0, 1}, {1, 1});
   shards.PushAll(0, {1, 2}, {7, 7});
   REQUIRE(shards.Parameters()[1] == Approx(c.expected).margin(1e-6));
+}
+
+TEST_CASE("vectors of any length get the bits of the rule, one by one") {
+  const int elements = GENERATE(2, 15, 16, 17, 33, 100, 2049, 5000);
+  const int terms = GENERATE(0, 1, 3, 6);
+  CAPTURE(elements, terms);
+  const auto n = static_cast<size_t>(elements);
+  const Job job = MakeTestJob({.parameters = elements,
+                               .microbatches = kMicrobatches,
+                               .optimizer = "adamw {} weight_decay: 0.01"});
+  const auto device = *MakeDevice("cpu");
+  const auto kernels = MakeKernels(job, *device);
+  REQUIRE_OK(kernels);
+  std::vector<float> sum = TestGradient(0, 0, elements);
+  const std::vector<float> payload = sum;
+  const std::vector<float> x = TestGradient(1, 0, elements);
+  const std::vector<float> m = TestGradient(2, 0, elements);
+  std::vector<float> v = TestGradient(3, 0, elements);
+  for (float& value : v) value = std::abs(value);
+  std::vector<std::vector<float>> held;
+  for (int k = 0; k < terms; ++k) {
+    held.push_back(TestGradient(4, k, elements));
+    for (size_t i = 0; i < n; ++i) sum[i] += held.back()[i];
+  }
+  std::vector<float> new_x(n), new_m(n), new_v(n);
+  BlockUpdate update{.step = 5,
+                     .parameters = x.data(),
+                     .new_parameters = new_x.data(),
+                     .slots = {m.data(), v.data()},
+                     .new_slots = {new_m.data(), new_v.data()}};
+  update.gradient.payload = FragmentedBytes::OfFloats(payload);
+  for (const auto& term : held) update.gradient.held.push_back(term.data());
+  REQUIRE_OK(kernels->optimizer->Apply(update));
+  const AdamWRule rule = MakeAdamWRule(job, 5);
+  for (size_t i = 0; i < n; ++i) {
+    float one_m, one_v;
+    CAPTURE(i);
+    REQUIRE(new_x[i] == rule.Update(sum[i], x[i], m[i], v[i], one_m, one_v));
+    REQUIRE(new_m[i] == one_m);
+    REQUIRE(new_v[i] == one_v);
+  }
 }
 
 TEST_CASE("state may be updated in place or beside itself, alike") {
