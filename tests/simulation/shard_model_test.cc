@@ -25,8 +25,7 @@ using Answers = std::vector<std::pair<int, int64_t>>;
 class Lockstep {
  public:
   Lockstep(const Job& job, const ShardPlan& plan)
-      : job_(job),
-        plan_(plan),
+      : plan_(plan),
         device_(*MakeDevice("cpu")),
         model_(
             job, plan, [this](int64_t step) { model_steps_.push_back(step); },
@@ -94,7 +93,6 @@ class Lockstep {
     REQUIRE(store_steps_ == model_steps_);
   }
 
-  const Job& job_;
   const ShardPlan plan_;
   std::unique_ptr<Device> device_;
   Answers model_answers_;
