@@ -36,6 +36,17 @@ TEST_CASE("steps are told of in order, although news overtakes news") {
   REQUIRE(heard == Heard{{0, 10}, {1, 11}});
 }
 
+TEST_CASE("a whole step waits for the one before it") {
+  StepTracker tracker(1);
+  Heard heard;
+  tracker.SetListener(
+      [&](int64_t step, double loss) { heard.emplace_back(step, loss); });
+  tracker.BlockCompleted(1, true, 11);
+  REQUIRE(heard.empty());
+  tracker.BlockCompleted(0, true, 10);
+  REQUIRE(heard == Heard{{0, 10}, {1, 11}});
+}
+
 TEST_CASE("a listener may cause the next step") {
   StepTracker tracker(1);
   Heard heard;
