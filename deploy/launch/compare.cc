@@ -25,7 +25,7 @@ bool IsShare(int64_t part, int64_t whole, int64_t n, int64_t unit) {
 
 std::string CompareTable(const std::vector<MethodRun>& runs) {
   std::string table =
-      absl::StrFormat("%-10s %10s %8s %20s %7s %14s %14s %14s %14s\n", "method",
+      absl::StrFormat("%-10s %10s %8s %23s %7s %14s %14s %14s %14s\n", "method",
                       "iterations", "seconds", "final loss", "server",
                       "parameters", "gradients", "optimizer", "push/step");
   for (const MethodRun& run : runs) {
@@ -33,8 +33,8 @@ std::string CompareTable(const std::vector<MethodRun>& runs) {
       const v1::GetServerInfoResponse& server = run.result.servers[i];
       const std::string front =
           i > 0
-              ? absl::StrFormat("%51s", "")
-              : absl::StrFormat("%-10s %10s %8.1f %20.15g", run.method,
+              ? absl::StrFormat("%54s", "")
+              : absl::StrFormat("%-10s %10s %8.1f %23.17g", run.method,
                                 WithCommas(run.result.steps),
                                 run.result.seconds, run.result.final_step_loss);
       absl::StrAppendFormat(

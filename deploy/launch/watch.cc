@@ -6,6 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "common/base/status_macros.h"
+#include "common/rpc/call_status.h"
 
 namespace tessera {
 namespace {
@@ -75,8 +76,10 @@ absl::StatusOr<std::optional<v1::GetStatusResponse>> Watch::Look() {
   auto infos = status.ok() ? observer_.ServerInfos() : status.status();
   last_look_ = absl::Now();
   if (!infos.ok()) {
-    if (last_look_ - last_answer_ > options_.lost_after) return infos.status();
-    return std::nullopt;
+    const bool may_pass = IsTransportFailure(infos.status()) &&
+                          last_look_ - last_answer_ <= options_.lost_after;
+    if (may_pass) return std::nullopt;
+    return infos.status();
   }
   last_answer_ = last_look_;
   TESSERA_RETURN_IF_ERROR(CheckIdentity(*status, *infos));

@@ -44,7 +44,8 @@ class Watch {
   // Returns the status in which the job has ended. Codes: those of
   // Cluster::Tend; ABORTED when all workers have left a job that goes on;
   // UNAVAILABLE when a server was lost; FAILED_PRECONDITION when the servers
-  // run another job or are not given in shard order.
+  // run another job or are not given in shard order; other errors of servers
+  // that cannot pass.
   absl::StatusOr<v1::GetStatusResponse> UntilEnd();
 
   // From the start to the last look.

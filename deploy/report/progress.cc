@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -14,18 +15,31 @@
 namespace tessera {
 namespace {
 
-constexpr int kMinBarWidth = 10;
+constexpr int kMinBarWidth = 6;
+constexpr int kBarFrame = 3;  // "[", "] ".
 constexpr int kMaxBarWidth = 30;
 constexpr absl::Duration kLineInterval = absl::Seconds(10);
 
+// A worker's label comes from the network: it must not steer the terminal.
+std::string Printable(std::string text) {
+  for (char& c : text) {
+    if (absl::ascii_iscntrl(static_cast<unsigned char>(c))) c = '?';
+  }
+  return text;
+}
+
+// "epoch 1.50/10 step 702/4,680", with these words for epoch and these gaps.
+std::string Position(const Progress& p, absl::string_view epoch,
+                     absl::string_view gap) {
+  const auto per_epoch = static_cast<double>(p.steps_per_epoch);
+  return absl::StrFormat("%s %.2f/%.4g%sstep %s/%s", epoch,
+                         static_cast<double>(p.steps_done) / per_epoch,
+                         static_cast<double>(p.steps_total) / per_epoch, gap,
+                         WithCommas(p.steps_done), WithCommas(p.steps_total));
+}
+
 std::string Figures(const Progress& p) {
-  const double epochs = static_cast<double>(p.steps_done) /
-                        static_cast<double>(p.steps_per_epoch);
-  const double epochs_total = static_cast<double>(p.steps_total) /
-                              static_cast<double>(p.steps_per_epoch);
-  std::string text =
-      absl::StrFormat("epoch %.2f/%.4g  step %s/%s", epochs, epochs_total,
-                      WithCommas(p.steps_done), WithCommas(p.steps_total));
+  std::string text = Position(p, "epoch", "  ");
   if (p.loss) absl::StrAppendFormat(&text, "  loss %.4f", *p.loss);
   if (p.accuracy) {
     absl::StrAppendFormat(&text, "  accuracy %.2f%%", *p.accuracy * 100);
@@ -42,10 +56,29 @@ std::string Figures(const Progress& p) {
     absl::StrAppend(&text, "  ", FormatTime(*p.time_left), " left");
   }
   if (!p.waiting.empty()) absl::StrAppend(&text, "  waiting: ", p.waiting);
-  // A worker's label comes from the network: it must not steer the terminal.
-  for (char& c : text) {
-    if (absl::ascii_iscntrl(static_cast<unsigned char>(c))) c = '?';
+  return Printable(std::move(text));
+}
+
+// The same for 80 columns. While the job waits, for whom is what matters.
+std::string ShortFigures(const Progress& p) {
+  std::string text = Position(p, "ep", " ");
+  if (!p.waiting.empty()) {
+    absl::StrAppend(&text, " waiting: ", p.waiting);
+    return Printable(std::move(text));
   }
+  if (p.loss) absl::StrAppendFormat(&text, " loss %.3f", *p.loss);
+  if (p.accuracy) {
+    absl::StrAppendFormat(&text, " acc %.1f%%", *p.accuracy * 100);
+  }
+  if (p.evaluating) {
+    absl::StrAppend(&text, " evaluating");
+  } else {
+    absl::StrAppendFormat(
+        &text, " %s/s %.1fMB/s",
+        WithCommas(static_cast<int64_t>(p.samples_per_second)),
+        p.pushed_megabytes_per_second);
+  }
+  if (p.time_left) absl::StrAppend(&text, " ", FormatTime(*p.time_left));
   return text;
 }
 
@@ -80,20 +113,22 @@ std::string WithCommas(int64_t number) {
 
 std::string ProgressBar(const Progress& progress, int width) {
   std::string figures = Figures(progress);
-  const int room = width - static_cast<int>(figures.size()) - 3;
-  std::string line;
-  if (room >= kMinBarWidth) {
-    const int cells = std::min(room, kMaxBarWidth);
-    const double share = static_cast<double>(progress.steps_done) /
-                         static_cast<double>(progress.steps_total);
-    const int full = std::clamp(static_cast<int>(cells * share), 0, cells);
-    line =
-        absl::StrCat("[", std::string(static_cast<size_t>(full), '#'),
-                     std::string(static_cast<size_t>(cells - full), '.'), "] ");
+  int room = width - static_cast<int>(figures.size()) - kBarFrame;
+  if (room < kMinBarWidth) {
+    figures = ShortFigures(progress);
+    room = width - static_cast<int>(figures.size()) - kBarFrame;
   }
-  line += figures;
   // A line that wraps could not be drawn over.
-  return line.substr(0, static_cast<size_t>(std::max(width, 0)));
+  if (room < kMinBarWidth) {
+    return figures.substr(0, static_cast<size_t>(std::max(width, 0)));
+  }
+  const int cells = std::min(room, kMaxBarWidth);
+  const double share = static_cast<double>(progress.steps_done) /
+                       static_cast<double>(progress.steps_total);
+  const int full = std::clamp(static_cast<int>(cells * share), 0, cells);
+  return absl::StrCat("[", std::string(static_cast<size_t>(full), '#'),
+                      std::string(static_cast<size_t>(cells - full), '.'), "] ",
+                      figures);
 }
 
 std::string ProgressLine(const Progress& progress) { return Figures(progress); }

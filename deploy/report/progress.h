@@ -26,7 +26,8 @@ struct Progress {
   std::string waiting;
 };
 
-// One line without newline: a bar and figures, at most `width` columns. Pure.
+// One line without newline, at most `width` columns: a bar and figures, in
+// shorter words where they would not fit. 80 columns have room for all. Pure.
 std::string ProgressBar(const Progress& progress, int width);
 
 // One line of figures, for logs. Pure.

@@ -159,8 +159,11 @@ absl::StatusOr<std::vector<NamedTensor>> Parse(absl::string_view file) {
     }
     expected = placed.end;
     placed.tensor.values.resize((placed.end - placed.begin) / 4);
-    std::memcpy(placed.tensor.values.data(), data.data() + placed.begin,
-                placed.end - placed.begin);
+    // An empty vector has no memory to copy to.
+    if (placed.end > placed.begin) {
+      std::memcpy(placed.tensor.values.data(), data.data() + placed.begin,
+                  placed.end - placed.begin);
+    }
     tensors.push_back(std::move(placed.tensor));
   }
   if (expected != data.size()) {

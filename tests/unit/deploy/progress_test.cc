@@ -67,19 +67,36 @@ TEST_CASE("the bar is as full as the job is done") {
                            "[" + std::string(30, '#') + "] "));
 }
 
-TEST_CASE("a bar never wraps, and gives way to the figures") {
+TEST_CASE("a bar never wraps, and uses shorter words before it gives way") {
   const std::string line = ProgressLine(Middle());
+  const std::string brief =
+      "ep 2.50/5 step 1,170/2,340 loss 0.432 acc 87.6% 12,345/s 78.9MB/s 1:23";
   for (int width = 0; width < 250; ++width) {
     CAPTURE(width);
+    const auto columns = static_cast<size_t>(width);
     const std::string bar = ProgressBar(Middle(), width);
-    REQUIRE(bar.size() <= static_cast<size_t>(width));
-    if (static_cast<size_t>(width) < line.size() + 13) {
-      REQUIRE(bar == line.substr(0, static_cast<size_t>(width)));
+    REQUIRE(bar.size() <= columns);
+    if (columns < brief.size() + 9) {
+      REQUIRE(bar == brief.substr(0, columns));
     } else {
       REQUIRE(bar[0] == '[');
-      REQUIRE(absl::EndsWith(bar, "] " + line));
+      const bool wide = columns >= line.size() + 9;
+      REQUIRE(absl::EndsWith(bar, "] " + (wide ? line : brief)));
     }
   }
+}
+
+TEST_CASE("a usual terminal shows a bar and every figure") {
+  const std::string bar = ProgressBar(Middle(), 79);
+  REQUIRE(absl::StartsWith(bar, "[###...] ep"));
+  REQUIRE(absl::EndsWith(bar, " 1:23"));
+}
+
+TEST_CASE("where there is little room, whom the job waits for comes first") {
+  Progress progress = Middle();
+  progress.waiting = "step 3 [0, 4) for worker-1, 12 s";
+  REQUIRE(absl::StrContains(ProgressBar(progress, 79),
+                            "waiting: step 3 [0, 4) for worker-1, 12 s"));
 }
 
 TEST_CASE("times are minutes and seconds, then hours") {

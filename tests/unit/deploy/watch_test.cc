@@ -116,6 +116,14 @@ TEST_CASE("a server that stays away is lost, in its own words") {
                 "server 0 is gone");
 }
 
+TEST_CASE("an error that cannot pass is not waited out") {
+  Fixture f;
+  f.observer.answers = {absl::FailedPreconditionError("ask shard 0")};
+  REQUIRE_ERROR(f.watch.UntilEnd(), absl::StatusCode::kFailedPrecondition,
+                "ask shard 0");
+  REQUIRE(f.observer.looks == 1);
+}
+
 TEST_CASE("servers that run another job are found out at once") {
   Fixture f;
   v1::GetStatusResponse status = f.observer.MakeStatus(v1::PHASE_TRAINING, 1);
