@@ -14,6 +14,7 @@
 #include "absl/time/time.h"
 #include "common/base/program.h"
 #include "common/base/stop_on_signal.h"
+#include "common/rpc/allocator.h"
 #include "worker/client/coordinator_client.h"
 #include "worker/train/trainer.h"
 
@@ -100,6 +101,7 @@ int Main() {
 }  // namespace tessera
 
 int main(int argc, char** argv) {
+  tessera::KeepFreedMemory();
   spdlog::set_default_logger(spdlog::stderr_logger_mt("worker"));
   tessera::ParseFlags(argc, argv, tessera::kUsage, __FILE__);
   return tessera::Main();

@@ -65,9 +65,9 @@ class ParameterClient {
 
   // Pushes a gradient; once its step is complete, writes the block at version
   // step + 1 to `to` (the block's size) and calls `done`. An empty `to` means
-  // that the answer's values are not wanted. Codes, besides those of
-  // ParameterService: UNAVAILABLE, naming the server, after
-  // `unreachable_after`.
+  // that the answer's values are not wanted: `done` then comes as soon as the
+  // gradient is counted. Codes, besides those of ParameterService: UNAVAILABLE,
+  // naming the server, after `unreachable_after`.
   virtual void PushPull(const BlockGradient& gradient, absl::Span<float> to,
                         BlockDone done) = 0;
 

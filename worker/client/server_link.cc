@@ -167,7 +167,8 @@ void ServerLink::OnMessage(StreamSession& session, ReceivedMessage message) {
       MutexLock lock(&mutex_);
       if (session_.get() != &session) return;
       session_ = nullptr;
-      endings = TakeAll(absl::InternalError(payload.status().message()), true);
+      endings = TakeAll(
+          Annotate(absl::InternalError(payload.status().message())), true);
     }
     session.Cancel();
     for (const auto& [call, status] : endings) call->Finish(status);
