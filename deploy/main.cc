@@ -19,6 +19,7 @@
 #include "common/base/stop_on_signal.h"
 #include "common/job/job.h"
 #include "common/plan/shard_plan.h"
+#include "common/rpc/security_flags.h"
 #include "deploy/launch/compare.h"
 #include "deploy/launch/run.h"
 #include "deploy/report/progress.h"
@@ -56,12 +57,6 @@ ABSL_FLAG(std::string, server_binary, "",
           "Default: ../server/tessera_server, seen from this program.");
 ABSL_FLAG(std::string, worker_binary, "",
           "Default: ../worker/tessera_worker, seen from this program.");
-ABSL_FLAG(std::string, tls_ca, "", "With --attach: PEM file of the authority.");
-ABSL_FLAG(std::string, tls_cert, "",
-          "With --attach: PEM file of a certificate.");
-ABSL_FLAG(std::string, tls_key, "", "With --attach: PEM file of its key.");
-ABSL_FLAG(bool, insecure_network, false,
-          "With --attach: allow plain text to other machines.");
 
 namespace tessera {
 namespace {
@@ -143,10 +138,10 @@ absl::Status CheckFlags() {
   if (absl::GetFlag(FLAGS_worker_restarts) < 0) {
     return absl::InvalidArgumentError("--worker_restarts must be at least 0");
   }
-  const bool network_flags = absl::GetFlag(FLAGS_insecure_network) ||
-                             !absl::GetFlag(FLAGS_tls_ca).empty() ||
-                             !absl::GetFlag(FLAGS_tls_cert).empty() ||
-                             !absl::GetFlag(FLAGS_tls_key).empty();
+  const ChannelSecurity security = SecurityFromFlags();
+  const bool network_flags =
+      security.insecure_network || !security.ca_file.empty() ||
+      !security.cert_file.empty() || !security.key_file.empty();
   if (network_flags && absl::GetFlag(FLAGS_attach).empty()) {
     return absl::InvalidArgumentError(
         "--tls_* and --insecure_network are for --attach: what is started here "
@@ -198,10 +193,7 @@ RunOptions MakeOptions(const std::string& run_dir, int servers) {
                   .worker_restarts = absl::GetFlag(FLAGS_worker_restarts),
                   .server_flags = {absl::StrCat(
                       "--lease_seconds=", absl::GetFlag(FLAGS_lease_seconds))}},
-      .security = {.ca_file = absl::GetFlag(FLAGS_tls_ca),
-                   .cert_file = absl::GetFlag(FLAGS_tls_cert),
-                   .key_file = absl::GetFlag(FLAGS_tls_key),
-                   .insecure_network = absl::GetFlag(FLAGS_insecure_network)}};
+      .security = SecurityFromFlags()};
   if (!absl::GetFlag(FLAGS_attach).empty()) {
     options.attach = absl::StrSplit(absl::GetFlag(FLAGS_attach), ',');
   }
@@ -324,6 +316,7 @@ int Main() {
 }  // namespace tessera
 
 int main(int argc, char** argv) {
-  tessera::ParseFlags(argc, argv, tessera::kUsage, __FILE__);
+  tessera::ParseFlags(argc, argv, tessera::kUsage,
+                      {__FILE__, tessera::kSecurityFlagsFile});
   return tessera::Main();
 }

@@ -19,6 +19,7 @@
 #include "common/base/stop_on_signal.h"
 #include "common/job/job.h"
 #include "common/rpc/allocator.h"
+#include "common/rpc/security_flags.h"
 #include "server/service/server.h"
 
 ABSL_FLAG(std::string, job, "",
@@ -38,12 +39,6 @@ ABSL_FLAG(std::string, device, "auto",
 ABSL_FLAG(double, lease_seconds, 10,
           "Shard 0 only: a worker that is silent for longer loses its work to "
           "another.");
-ABSL_FLAG(std::string, tls_ca, "",
-          "PEM file of the authority that signed the workers' certificates.");
-ABSL_FLAG(std::string, tls_cert, "", "PEM file of this server's certificate.");
-ABSL_FLAG(std::string, tls_key, "", "PEM file of its private key.");
-ABSL_FLAG(bool, insecure_network, false,
-          "Allow plain text on an address that other machines can reach.");
 
 namespace tessera {
 namespace {
@@ -102,10 +97,7 @@ ServerOptions OptionsFromFlags() {
       .shard_count = absl::GetFlag(FLAGS_shard_count),
       .listen = absl::GetFlag(FLAGS_listen),
       .device = absl::GetFlag(FLAGS_device),
-      .security = {.ca_file = absl::GetFlag(FLAGS_tls_ca),
-                   .cert_file = absl::GetFlag(FLAGS_tls_cert),
-                   .key_file = absl::GetFlag(FLAGS_tls_key),
-                   .insecure_network = absl::GetFlag(FLAGS_insecure_network)},
+      .security = SecurityFromFlags(),
       .lease = absl::Seconds(absl::GetFlag(FLAGS_lease_seconds)),
       // Ids of a server that is started anew must differ from those that its
       // predecessor gave.
@@ -161,6 +153,7 @@ int main(int argc, char** argv) {
   tessera::KeepFreedMemory();
   spdlog::set_default_logger(spdlog::stderr_logger_mt("server"));
   gpr_set_log_function(tessera::LogGrpc);
-  tessera::ParseFlags(argc, argv, tessera::kUsage, __FILE__);
+  tessera::ParseFlags(argc, argv, tessera::kUsage,
+                      {__FILE__, tessera::kSecurityFlagsFile});
   return tessera::Main();
 }

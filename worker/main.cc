@@ -15,6 +15,7 @@
 #include "common/base/program.h"
 #include "common/base/stop_on_signal.h"
 #include "common/rpc/allocator.h"
+#include "common/rpc/security_flags.h"
 #include "worker/client/coordinator_client.h"
 #include "worker/train/trainer.h"
 
@@ -28,12 +29,6 @@ ABSL_FLAG(std::string, label, "",
           "Name of this worker in status and logs. Default: host:pid.");
 ABSL_FLAG(int, unreachable_after_seconds, 60,
           "Give up when a server cannot be reached for this long.");
-ABSL_FLAG(std::string, tls_ca, "",
-          "PEM file of the authority that signed the servers' certificates.");
-ABSL_FLAG(std::string, tls_cert, "", "PEM file of this worker's certificate.");
-ABSL_FLAG(std::string, tls_key, "", "PEM file of its private key.");
-ABSL_FLAG(bool, insecure_network, false,
-          "Allow plain text to servers on other machines.");
 
 namespace tessera {
 namespace {
@@ -65,16 +60,12 @@ int Main() {
     std::fputs("tessera_worker: --servers is required; see --help\n", stderr);
     return kExitUsage;
   }
-  TrainerOptions options{
-      .servers = absl::StrSplit(servers, ','),
-      .label = absl::GetFlag(FLAGS_label),
-      .data_dir = absl::GetFlag(FLAGS_data_dir),
-      .unreachable_after =
-          absl::Seconds(absl::GetFlag(FLAGS_unreachable_after_seconds)),
-      .security = {.ca_file = absl::GetFlag(FLAGS_tls_ca),
-                   .cert_file = absl::GetFlag(FLAGS_tls_cert),
-                   .key_file = absl::GetFlag(FLAGS_tls_key),
-                   .insecure_network = absl::GetFlag(FLAGS_insecure_network)}};
+  TrainerOptions options{.servers = absl::StrSplit(servers, ','),
+                         .label = absl::GetFlag(FLAGS_label),
+                         .data_dir = absl::GetFlag(FLAGS_data_dir),
+                         .unreachable_after = absl::Seconds(
+                             absl::GetFlag(FLAGS_unreachable_after_seconds)),
+                         .security = SecurityFromFlags()};
   if (options.label.empty()) options.label = DefaultLabel();
 
   StopOnSignal signals;
@@ -103,6 +94,7 @@ int Main() {
 int main(int argc, char** argv) {
   tessera::KeepFreedMemory();
   spdlog::set_default_logger(spdlog::stderr_logger_mt("worker"));
-  tessera::ParseFlags(argc, argv, tessera::kUsage, __FILE__);
+  tessera::ParseFlags(argc, argv, tessera::kUsage,
+                      {__FILE__, tessera::kSecurityFlagsFile});
   return tessera::Main();
 }

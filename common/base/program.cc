@@ -1,32 +1,80 @@
 #include "common/base/program.h"
 
+#include <unistd.h>
+
 #include <cstdio>
 #include <cstdlib>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "absl/flags/commandlineflag.h"
 #include "absl/flags/parse.h"
+#include "absl/flags/reflection.h"
 #include "absl/flags/usage.h"
 #include "absl/flags/usage_config.h"
+#include "absl/strings/match.h"
+#include "absl/strings/strip.h"
 
 namespace tessera {
 namespace {
 
 constexpr int kExitUsage = 2;
 
+// Abseil ends the process with status 1 after --help; who asked for help was
+// given it, so that is no failure.
+void EndWell() {
+  std::fflush(nullptr);
+  _exit(0);
+}
+
+// Abseil ends the process with status 1 for a flag that it does not know, where
+// ours is another; so it never gets to see one.
+void RefuseUnknownFlags(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    absl::string_view name = argv[i];
+    if (name == "--") return;
+    if (!absl::ConsumePrefix(&name, "-")) continue;
+    absl::ConsumePrefix(&name, "-");
+    const size_t equals = name.find('=');
+    name = name.substr(0, equals);
+    // Abseil's own, which are not registered like others.
+    if (absl::StartsWith(name, "help") || name == "version") {
+      std::atexit(EndWell);
+      continue;
+    }
+    const absl::CommandLineFlag* flag = absl::FindCommandLineFlag(name);
+    if (flag != nullptr) {
+      // "--flag value": the value is not for us to look at.
+      if (equals == name.npos && !flag->IsOfType<bool>()) ++i;
+      continue;
+    }
+    // "--noflag" is "--flag=false".
+    if (absl::ConsumePrefix(&name, "no") &&
+        absl::FindCommandLineFlag(name) != nullptr) {
+      continue;
+    }
+    std::fprintf(stderr, "%s: there is no flag \"%s\"; see --help\n", argv[0],
+                 argv[i]);
+    std::exit(kExitUsage);
+  }
+}
+
 }  // namespace
 
 void ParseFlags(int argc, char** argv, absl::string_view usage,
-                absl::string_view file) {
+                std::initializer_list<absl::string_view> files) {
   absl::FlagsUsageConfig config;
-  const auto is_ours = [file = std::string(file)](absl::string_view name) {
-    return name == file;
+  const std::set<std::string> ours(files.begin(), files.end());
+  const auto is_ours = [ours](absl::string_view name) {
+    return ours.contains(std::string(name));
   };
   config.contains_help_flags = is_ours;
   config.contains_helpshort_flags = is_ours;
   config.contains_helppackage_flags = is_ours;
   absl::SetFlagsUsageConfig(config);
   absl::SetProgramUsageMessage(usage);
+  RefuseUnknownFlags(argc, argv);
   const std::vector<char*> rest = absl::ParseCommandLine(argc, argv);
   if (rest.size() > 1) {
     std::fprintf(stderr, "%s: what is \"%s\"? See --help\n", argv[0], rest[1]);

@@ -3,16 +3,18 @@
 #ifndef TESSERA_COMMON_BASE_PROGRAM_H_
 #define TESSERA_COMMON_BASE_PROGRAM_H_
 
+#include <initializer_list>
+
 #include "absl/strings/string_view.h"
 
 namespace tessera {
 
 // Parses flags. `usage` is what --help prints above the flags, of which it
-// lists those defined in the source file that `file` (say, __FILE__) names.
-// Ends the process: with status 0 after --help, 1 for an unknown flag, and 2
-// for any argument that is no flag.
+// lists those defined in the source files that `files` (say, __FILE__) name.
+// Ends the process: after --help, and with status 2 for an unknown flag and for
+// any argument that is no flag (1 for a value that a flag cannot take).
 void ParseFlags(int argc, char** argv, absl::string_view usage,
-                absl::string_view file);
+                std::initializer_list<absl::string_view> files);
 
 }  // namespace tessera
 

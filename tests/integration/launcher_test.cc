@@ -197,9 +197,11 @@ TEST_CASE("every program explains itself") {
   for (const char* program : {kLauncher, kServer, kWorker}) {
     CAPTURE(program);
     std::string output;
-    RunToEnd({program, "--help"}, output);
+    REQUIRE(RunToEnd({program, "--help"}, output) == 0);
     REQUIRE(output.size() > 500);
     REQUIRE(RunToEnd({program, "surprise"}, output) == 2);
+    REQUIRE(RunToEnd({program, "--jop=x"}, output) == 2);
+    RequireAllIn(output, {"--jop=x", "--help"});
   }
 }
 
