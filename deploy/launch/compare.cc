@@ -47,9 +47,8 @@ std::string CompareTable(const std::vector<MethodRun>& runs) {
   }
   absl::StrAppend(
       &table,
-      "Bytes on each server. gradients: the most that waited for "
-      "others at once; push/step:\npayload that a worker sent to the "
-      "server in a step, on average.\n");
+      "Bytes on each server. push/step: payload that a worker sent to the "
+      "server in a step,\non average.\n");
   return table;
 }
 
@@ -58,11 +57,13 @@ std::string CompareJson(const std::vector<MethodRun>& runs) {
   for (const MethodRun& run : runs) {
     nlohmann::ordered_json servers = nlohmann::ordered_json::array();
     for (const v1::GetServerInfoResponse& server : run.result.servers) {
-      servers.push_back({{"parameter_bytes", server.memory().parameter_bytes()},
-                         {"gradient_bytes", server.memory().gradient_bytes()},
-                         {"optimizer_bytes", server.memory().optimizer_bytes()},
-                         {"pushed_bytes_per_worker_and_step",
-                          PushedPerWorkerAndStep(server, run.result.steps)}});
+      servers.push_back(
+          {{"parameter_bytes", server.memory().parameter_bytes()},
+           {"gradient_bytes", server.memory().gradient_bytes()},
+           {"extra_gradient_bytes", server.memory().extra_gradient_bytes()},
+           {"optimizer_bytes", server.memory().optimizer_bytes()},
+           {"pushed_bytes_per_worker_and_step",
+            PushedPerWorkerAndStep(server, run.result.steps)}});
     }
     all.push_back({{"method", run.method},
                    {"iterations", run.result.steps},
@@ -97,14 +98,16 @@ absl::Status CheckEquivalence(const Job& job, const MethodRun& ddp,
   for (int64_t i = 0; i < n; ++i) {
     const v1::ShardMemory& part = many.servers[i].memory();
     if (!IsShare(part.parameter_bytes(), whole.parameter_bytes(), n, block) ||
+        !IsShare(part.gradient_bytes(), whole.gradient_bytes(), n, block) ||
         !IsShare(part.optimizer_bytes(), whole.optimizer_bytes(), n,
                  optimizer_values * block)) {
       return absl::FailedPreconditionError(absl::StrCat(
           "server ", i, " holds ", part.parameter_bytes(), " + ",
-          part.optimizer_bytes(),
-          " bytes of parameters and optimizer state, which is not 1/", n,
-          " of ", whole.parameter_bytes(), " + ", whole.optimizer_bytes(),
-          " to within a block"));
+          part.gradient_bytes(), " + ", part.optimizer_bytes(),
+          " bytes of parameters, gradients and optimizer state, which is not "
+          "1/",
+          n, " of ", whole.parameter_bytes(), " + ", whole.gradient_bytes(),
+          " + ", whole.optimizer_bytes(), " to within a block"));
     }
   }
   return absl::OkStatus();

@@ -28,10 +28,10 @@ std::string CompareTable(const std::vector<MethodRun>& runs);
 std::string CompareJson(const std::vector<MethodRun>& runs);
 
 // Whether the runs ended with the same losses and parameters, to the bit, and
-// every server of `zero` holds 1/N of the parameters and optimizer state that
-// `ddp`'s holds, to within one block. (Gradient memory is what happened to be
-// in use, so it is shown and not compared.) Codes: FAILED_PRECONDITION, saying
-// what differs. Pure.
+// every server of `zero` holds 1/N of the parameters, gradients and optimizer
+// state that `ddp`'s holds, to within one block. (Partial sums that had to wait
+// beside a block's accumulator depend on timing; they are in the JSON only.)
+// Codes: FAILED_PRECONDITION, saying what differs. Pure.
 absl::Status CheckEquivalence(const Job& job, const MethodRun& ddp,
                               const MethodRun& zero);
 

@@ -81,6 +81,9 @@ absl::Status ShardStoreImpl::Fill(const ParameterSource& initial) {
   TESSERA_ASSIGN_OR_RETURN(std::unique_ptr<Stream> stream,
                            device_.CreateStream());
   const Interval owned = plan_.ShardBlocks(shard_);
+  // One partial sum for each block is set aside: what a step needs when every
+  // block waits for one more range. More is taken only while more wait.
+  std::vector<BufferRef> set_aside;
   for (int64_t i = owned.begin; i < owned.end; ++i) {
     const int index = static_cast<int>(i);
     const Interval elements = plan_.BlockElements(index);
@@ -90,6 +93,10 @@ absl::Status ShardStoreImpl::Fill(const ParameterSource& initial) {
                            *kernels_.optimizer,
                            {.values = &values_, .slots = &slots_}, *stream));
     initial(elements.begin, state.initial_values());
+    TESSERA_ASSIGN_OR_RETURN(
+        BufferRef sum,
+        sums_.Get(static_cast<size_t>(elements.size()) * sizeof(float)));
+    set_aside.push_back(std::move(sum));
     blocks_.push_back(std::make_unique<Block>(
         index, std::move(state),
         BlockAggregator(job_.tree(), *kernels_.math, sums_)));
@@ -206,7 +213,10 @@ ShardStats ShardStoreImpl::Stats() const {
       plan_.ShardElements(shard_).size() * static_cast<int64_t>(sizeof(float));
   stats.older_version_bytes =
       values_.usage().in_use_bytes - stats.parameter_bytes;
-  stats.gradient_bytes = sums_.usage().in_use_bytes_max;
+  // One accumulator for each block, of its size, was set aside.
+  stats.gradient_bytes = stats.parameter_bytes;
+  stats.extra_gradient_bytes =
+      sums_.usage().in_use_bytes_max - stats.gradient_bytes;
   stats.optimizer_bytes = slots_.usage().in_use_bytes;
   stats.traffic = workers_.All();
   return stats;

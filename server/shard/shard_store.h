@@ -79,7 +79,9 @@ struct ShardStats {
   int64_t version_max = 0;
   int64_t parameter_bytes = 0;      // One version of this shard.
   int64_t older_version_bytes = 0;  // Kept, or referred to by answers.
-  int64_t gradient_bytes = 0;       // Accumulators in use at most, so far.
+  int64_t gradient_bytes = 0;       // One accumulator for each block.
+  // Further partial sums, at the moment when most waited at once, so far.
+  int64_t extra_gradient_bytes = 0;
   int64_t optimizer_bytes = 0;
   std::vector<WorkerTraffic> traffic;
 };

@@ -19,7 +19,8 @@ constexpr int64_t kBlock = 64;
 v1::GetServerInfoResponse Server(int64_t parameters, int64_t optimizer) {
   v1::GetServerInfoResponse server;
   server.mutable_memory()->set_parameter_bytes(parameters);
-  server.mutable_memory()->set_gradient_bytes(1234);
+  server.mutable_memory()->set_gradient_bytes(parameters);
+  server.mutable_memory()->set_extra_gradient_bytes(1234);
   server.mutable_memory()->set_optimizer_bytes(optimizer);
   v1::PeerTraffic& traffic = *server.add_traffic();
   traffic.set_pushes(100);
@@ -149,7 +150,7 @@ TEST_CASE("the JSON has the table's numbers") {
   REQUIRE(all[1]["servers"].size() == 3);
   const json& server = all[1]["servers"][0];
   REQUIRE(server["parameter_bytes"] == 4 * kBlock);
-  REQUIRE(server["gradient_bytes"] == 1234);
+  REQUIRE(server["extra_gradient_bytes"] == 1234);
   REQUIRE(server["optimizer_bytes"] == 4 * kBlock);
   REQUIRE(server["pushed_bytes_per_worker_and_step"] == 4 * kBlock);
 }

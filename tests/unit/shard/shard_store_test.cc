@@ -216,7 +216,8 @@ TEST_CASE("counters say what is in use and who pushed") {
   ShardStats stats = h.store().Stats();
   REQUIRE(stats.parameter_bytes == 160);
   REQUIRE(stats.older_version_bytes == 0);
-  REQUIRE(stats.gradient_bytes == 0);
+  REQUIRE(stats.gradient_bytes == 160);
+  REQUIRE(stats.extra_gradient_bytes == 0);
   REQUIRE(stats.optimizer_bytes == 320);
   REQUIRE(stats.traffic.empty());
 
@@ -227,7 +228,8 @@ TEST_CASE("counters say what is in use and who pushed") {
   REQUIRE(stats.version_min == 0);
   REQUIRE(stats.version_max == 1);
   REQUIRE(stats.older_version_bytes == 64);
-  REQUIRE(stats.gradient_bytes == 32 + 64);
+  REQUIRE(stats.gradient_bytes == 160);
+  REQUIRE(stats.extra_gradient_bytes == 0);
   REQUIRE(stats.traffic.size() == 1);
   REQUIRE(stats.traffic[0].worker == WorkerId(1));
   REQUIRE(stats.traffic[0].pushes == 4);
