@@ -13,6 +13,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "common/base/exit_status.h"
 #include "common/base/file.h"
 #include "common/base/program.h"
 #include "common/base/status_macros.h"
@@ -61,9 +62,6 @@ ABSL_FLAG(std::string, worker_binary, "",
 namespace tessera {
 namespace {
 
-constexpr int kExitOk = 0;
-constexpr int kExitFailed = 1;
-constexpr int kExitUsage = 2;
 // Plus the signal's number, as shells say: 130 for SIGINT, 143 for SIGTERM.
 constexpr int kExitSignalled = 128;
 

@@ -13,6 +13,7 @@
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "common/base/exit_status.h"
 #include "common/base/file.h"
 #include "common/base/program.h"
 #include "common/base/status_macros.h"
@@ -42,10 +43,6 @@ ABSL_FLAG(double, lease_seconds, 10,
 
 namespace tessera {
 namespace {
-
-constexpr int kExitOk = 0;
-constexpr int kExitFailed = 1;
-constexpr int kExitUsage = 2;
 
 constexpr char kUsage[] =
     R"(Holds one shard of a Tessera job's parameters: sums the workers'

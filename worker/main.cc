@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/time.h"
+#include "common/base/exit_status.h"
 #include "common/base/program.h"
 #include "common/base/stop_on_signal.h"
 #include "common/rpc/allocator.h"
@@ -32,10 +33,6 @@ ABSL_FLAG(int, unreachable_after_seconds, 60,
 
 namespace tessera {
 namespace {
-
-constexpr int kExitOk = 0;
-constexpr int kExitFailed = 1;
-constexpr int kExitUsage = 2;
 
 constexpr char kUsage[] =
     R"(Computes gradients for a Tessera job until the job ends.

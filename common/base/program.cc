@@ -15,11 +15,10 @@
 #include "absl/flags/usage_config.h"
 #include "absl/strings/match.h"
 #include "absl/strings/strip.h"
+#include "common/base/exit_status.h"
 
 namespace tessera {
 namespace {
-
-constexpr int kExitUsage = 2;
 
 // Abseil ends the process with status 1 after --help; who asked for help was
 // given it, so that is no failure.

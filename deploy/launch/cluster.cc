@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
+#include "common/base/exit_status.h"
 #include "common/base/file.h"
 #include "common/base/status_macros.h"
 
@@ -23,8 +24,6 @@ constexpr int kLogLines = 8;
 constexpr absl::Duration kSoon = absl::Seconds(10);
 constexpr absl::Duration kFirstPause = absl::Milliseconds(250);
 constexpr absl::Duration kLongestPause = absl::Seconds(3);
-// A worker's exit status for bad flags: trying again would not help.
-constexpr int kExitUsage = 2;
 
 // Before the next start, after so many deaths in a row that came soon.
 absl::Duration PauseAfter(int quick_deaths) {
