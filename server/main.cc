@@ -20,6 +20,7 @@
 #include "common/base/stop_on_signal.h"
 #include "common/job/job.h"
 #include "common/rpc/allocator.h"
+#include "common/rpc/listener.h"
 #include "common/rpc/security_flags.h"
 #include "server/service/server.h"
 
@@ -148,6 +149,7 @@ int Main() {
 
 int main(int argc, char** argv) {
   tessera::KeepFreedMemory();
+  tessera::RaiseDescriptorLimit();
   spdlog::set_default_logger(spdlog::stderr_logger_mt("server"));
   gpr_set_log_function(tessera::LogGrpc);
   tessera::ParseFlags(argc, argv, tessera::kUsage,

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/status_macros.h"
+#include "common/rpc/listener.h"
 #include "common/rpc/transport.h"
 
 namespace tessera {
@@ -34,11 +35,14 @@ std::unique_ptr<CoordinatorHandler> MakeCoordinatorHandler(
                                               options, absl::Now);
 }
 
-absl::Status CannotListen(const std::string& address) {
-  return absl::UnavailableError(absl::StrCat(
-      "cannot listen on ", address,
-      ": is the port in use, or the address not this machine's? Give another "
-      "one with --listen=HOST:PORT; port 0 takes any that is free"));
+// Says what to do where an address cannot be listened on.
+absl::Status CannotListen(const absl::Status& why) {
+  return absl::Status(
+      why.code(),
+      absl::StrCat(why.message(),
+                   ": is the port in use, or the address not this machine's? "
+                   "Give another one with --listen=HOST:PORT; port 0 takes any "
+                   "that is free"));
 }
 
 std::string WithPort(const std::string& address, int port) {
@@ -88,15 +92,27 @@ absl::Status Endpoint::Listen(const Job& job, const EndpointOptions& options) {
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   ConfigureServer({.block_bytes = job.block_bytes()}, builder);
-  int port = 0;
-  builder.AddListeningPort(options.listen, credentials, &port);
+  auto listener = Listener::Bind(options.listen);
+  if (!listener.ok()) return CannotListen(listener.status());
+  acceptor_ = builder.experimental().AddExternalConnectionAcceptor(
+      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
+      credentials);
   builder.RegisterService(&coordinator_service_);
   builder.RegisterService(&admin_service_);
   parameter_service_.Register(builder);
   server_ = builder.BuildAndStart();
-  if (server_ == nullptr || port == 0) return CannotListen(options.listen);
-  address_ = WithPort(options.listen, port);
+  if (server_ == nullptr) {
+    return absl::InternalError("gRPC cannot start a server; see its log");
+  }
+  listener_ = *std::move(listener);
+  address_ = WithPort(options.listen, listener_->port());
   parameter_service_.Start();
+  listener_->Start([this](int fd) {
+    grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters
+        connection;
+    connection.fd = fd;
+    acceptor_->HandleNewConnection(&connection);
+  });
   server_->GetHealthCheckService()->SetServingStatus(true);
   if (coordinator_handler_ != nullptr) {
     timer_ = std::thread([this] { coordinator_handler_->RunTimer(); });
@@ -105,6 +121,7 @@ absl::Status Endpoint::Listen(const Job& job, const EndpointOptions& options) {
 }
 
 void Endpoint::Shutdown(absl::Duration grace) {
+  listener_.reset();
   if (server_ != nullptr) {
     server_->GetHealthCheckService()->SetServingStatus(false);
     store_.Shutdown();

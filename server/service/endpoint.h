@@ -13,6 +13,7 @@
 #include "common/job/job.h"
 #include "common/plan/shard_plan.h"
 #include "common/rpc/credentials.h"
+#include "common/rpc/listener.h"
 #include "server/coordinator/coordinator.h"
 #include "server/service/admin_handler.h"
 #include "server/service/control_services.h"
@@ -23,6 +24,9 @@
 
 namespace grpc {
 class Server;
+}
+namespace grpc::experimental {
+class ExternalConnectionAcceptor;
 }
 
 namespace tessera {
@@ -74,7 +78,9 @@ class Endpoint {
   AdminServiceGlue admin_service_;
 
   std::string address_;
+  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor_;
   std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<Listener> listener_;
   std::thread timer_;
 };
 
