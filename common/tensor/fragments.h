@@ -51,35 +51,41 @@ class FragmentedBytes {
   size_t size_ = 0;
 };
 
-// Walks the float32 values of `bytes`, whose size must be a multiple of 4,
-// wherever the pieces are cut. Calls
+// Walks the values of `bytes`, of kValueBytes each, of which its size must be a
+// multiple, wherever the pieces are cut. Calls
 //   visit(const uint8_t* unaligned, size_t first, size_t count)
 // for runs of `count` values that lie together in memory, the first of them
 // being value number `first`. A value that straddles pieces comes alone, put
 // together in a buffer. The pointer has no alignment: load with memcpy.
-template <typename Visit>
-void ForEachFloatRun(const FragmentedBytes& bytes, Visit&& visit) {
-  uint8_t straddling[sizeof(float)];
+template <size_t kValueBytes, typename Visit>
+void ForEachRun(const FragmentedBytes& bytes, Visit&& visit) {
+  uint8_t straddling[kValueBytes];
   size_t held = 0;  // Bytes of `straddling` that are filled.
   size_t next = 0;  // Number of the next value.
   for (FragmentedBytes::Piece piece : bytes.pieces()) {
     if (held > 0) {
-      const size_t take = std::min(piece.size(), sizeof(float) - held);
+      const size_t take = std::min(piece.size(), kValueBytes - held);
       std::memcpy(straddling + held, piece.data(), take);
       held += take;
       piece.remove_prefix(take);
-      if (held < sizeof(float)) continue;
+      if (held < kValueBytes) continue;
       visit(static_cast<const uint8_t*>(straddling), next, size_t{1});
       ++next;
       held = 0;
     }
-    const size_t count = piece.size() / sizeof(float);
+    const size_t count = piece.size() / kValueBytes;
     if (count > 0) visit(piece.data(), next, count);
     next += count;
-    piece.remove_prefix(count * sizeof(float));
+    piece.remove_prefix(count * kValueBytes);
     std::memcpy(straddling, piece.data(), piece.size());
     held = piece.size();
   }
+}
+
+// Of float32 values.
+template <typename Visit>
+void ForEachFloatRun(const FragmentedBytes& bytes, Visit&& visit) {
+  ForEachRun<sizeof(float)>(bytes, std::forward<Visit>(visit));
 }
 
 }  // namespace tessera

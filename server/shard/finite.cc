@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "common/device/cpu/vectorize.h"
+#include "common/base/vectorize.h"
 
 namespace tessera {
 namespace {

@@ -1,6 +1,6 @@
 #include "server/shard/cpu/cpu_block_math.h"
 
-#include "common/device/cpu/vectorize.h"
+#include "common/base/vectorize.h"
 #include "server/shard/cpu/sum_run.h"
 
 namespace tessera {

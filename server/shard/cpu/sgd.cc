@@ -1,6 +1,6 @@
 #include "server/shard/cpu/sgd.h"
 
-#include "common/device/cpu/vectorize.h"
+#include "common/base/vectorize.h"
 #include "server/shard/cpu/sum_run.h"
 #include "server/shard/update_rule.h"
 

@@ -11,11 +11,9 @@
 #include <cstdint>
 #include <cstring>
 
+#include "common/base/vectorize.h"
 #include "common/tensor/fragments.h"
 #include "server/shard/block_math.h"
-
-// Into each of the clones of TESSERA_VECTOR_CLONES.
-#define TESSERA_INLINE_LOOP __attribute__((always_inline))
 
 namespace tessera {
 

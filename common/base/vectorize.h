@@ -1,7 +1,7 @@
 // How elementwise loops get the widest vectors that the processor at hand has.
 
-#ifndef TESSERA_COMMON_DEVICE_CPU_VECTORIZE_H_
-#define TESSERA_COMMON_DEVICE_CPU_VECTORIZE_H_
+#ifndef TESSERA_COMMON_BASE_VECTORIZE_H_
+#define TESSERA_COMMON_BASE_VECTORIZE_H_
 
 // Before a function: compiles it once for each of these instruction sets; the
 // loader picks one at start, so loops inside carry no test. None of the sets
@@ -15,6 +15,10 @@
 #define TESSERA_VECTOR_CLONES
 #endif
 
+// Before a function or after a lambda's parameters, for what such a function
+// calls for each element: goes into each of the clones.
+#define TESSERA_INLINE_LOOP __attribute__((always_inline))
+
 // Before a loop: element i depends on elements i of other arrays only, although
 // an output may be the very same array as an input.
 #if defined(__clang__)
@@ -24,4 +28,4 @@
 #define TESSERA_INDEPENDENT_ELEMENTS _Pragma("GCC ivdep")
 #endif
 
-#endif  // TESSERA_COMMON_DEVICE_CPU_VECTORIZE_H_
+#endif  // TESSERA_COMMON_BASE_VECTORIZE_H_
