@@ -5,6 +5,7 @@
 #include <map>
 #include <vector>
 
+#include "common/base/check.h"
 #include "common/base/mutex.h"
 #include "common/base/status_macros.h"
 
@@ -12,9 +13,20 @@ namespace tessera {
 namespace internal {
 
 struct PooledBuffer {
-  explicit PooledBuffer(Memory m) : memory(std::move(m)) {}
+  explicit PooledBuffer(Memory memory)
+      : data(memory.data()), bytes(memory.bytes()), own(std::move(memory)) {}
+  PooledBuffer(std::shared_ptr<HostMemorySource> from, void* d, size_t b)
+      : data(d), bytes(b), source(std::move(from)) {}
+  ~PooledBuffer() {
+    if (source != nullptr) source->Free(data, bytes);
+  }
 
-  const Memory memory;
+  void* const data;
+  const size_t bytes;
+  // Whose the bytes are: one of the two.
+  const Memory own;
+  const std::shared_ptr<HostMemorySource> source;
+
   std::atomic<int> shares = 0;
   // Set while in use: buffers may outlive their pool.
   std::shared_ptr<PoolCore> core;
@@ -22,14 +34,17 @@ struct PooledBuffer {
 
 class PoolCore {
  public:
-  PoolCore(Device& device, MemoryKind kind) : device_(device), kind_(kind) {}
+  PoolCore(Device& device, MemoryKind kind,
+           std::shared_ptr<HostMemorySource> source)
+      : device_(device), kind_(kind), source_(std::move(source)) {
+    TESSERA_CHECK(source_ == nullptr || kind_ == MemoryKind::kHost);
+  }
 
   // Gives a buffer with no share in it yet.
   absl::StatusOr<PooledBuffer*> Take(size_t bytes) {
     std::unique_ptr<PooledBuffer> buffer = Reuse(bytes);
     if (buffer == nullptr) {
-      TESSERA_ASSIGN_OR_RETURN(Memory memory, device_.Allocate(kind_, bytes));
-      buffer = std::make_unique<PooledBuffer>(std::move(memory));
+      TESSERA_ASSIGN_OR_RETURN(buffer, Make(bytes));
       CountNew(static_cast<int64_t>(bytes));
     }
     return buffer.release();
@@ -37,7 +52,7 @@ class PoolCore {
 
   void GiveBack(std::unique_ptr<PooledBuffer> buffer) {
     MutexLock lock(&mutex_);
-    const size_t bytes = buffer->memory.bytes();
+    const size_t bytes = buffer->bytes;
     usage_.in_use_bytes -= static_cast<int64_t>(bytes);
     idle_[bytes].push_back(std::move(buffer));
   }
@@ -48,6 +63,17 @@ class PoolCore {
   }
 
  private:
+  absl::StatusOr<std::unique_ptr<PooledBuffer>> Make(size_t bytes) const {
+    if (source_ != nullptr) {
+      const absl::StatusOr<void*> data = source_->Allocate(bytes);
+      if (data.ok()) {
+        return std::make_unique<PooledBuffer>(source_, *data, bytes);
+      }
+    }
+    TESSERA_ASSIGN_OR_RETURN(Memory memory, device_.Allocate(kind_, bytes));
+    return std::make_unique<PooledBuffer>(std::move(memory));
+  }
+
   std::unique_ptr<PooledBuffer> Reuse(size_t bytes) {
     MutexLock lock(&mutex_);
     const auto found = idle_.find(bytes);
@@ -73,6 +99,7 @@ class PoolCore {
 
   Device& device_;
   const MemoryKind kind_;
+  const std::shared_ptr<HostMemorySource> source_;
 
   mutable Mutex mutex_;
   std::map<size_t, std::vector<std::unique_ptr<PooledBuffer>>> idle_
@@ -97,16 +124,18 @@ void BufferRef::Drop() {
   core->GiveBack(std::unique_ptr<internal::PooledBuffer>(buffer));
 }
 
-void* BufferRef::data() const { return buffer_->memory.data(); }
+void* BufferRef::data() const { return buffer_->data; }
 
-size_t BufferRef::bytes() const { return buffer_->memory.bytes(); }
+size_t BufferRef::bytes() const { return buffer_->bytes; }
 
 bool BufferRef::IsUnique() const {
   return buffer_->shares.load(std::memory_order_acquire) == 1;
 }
 
-BufferPool::BufferPool(Device& device, MemoryKind kind)
-    : core_(std::make_shared<internal::PoolCore>(device, kind)) {}
+BufferPool::BufferPool(Device& device, MemoryKind kind,
+                       std::shared_ptr<HostMemorySource> source)
+    : core_(std::make_shared<internal::PoolCore>(device, kind,
+                                                 std::move(source))) {}
 
 BufferPool::~BufferPool() = default;
 

@@ -11,6 +11,7 @@
 
 #include "absl/status/statusor.h"
 #include "common/device/device.h"
+#include "common/device/host_memory_source.h"
 
 namespace tessera {
 
@@ -64,7 +65,11 @@ class BufferPool {
     int64_t total_bytes = 0;       // In use, or kept for use.
   };
 
-  BufferPool(Device& device, MemoryKind kind);
+  // New buffers come from `source` as long as that can give any, and from the
+  // device otherwise, or without a source. Only a pool of kHost may have one; a
+  // device that pins host memory has to pin what comes from there.
+  BufferPool(Device& device, MemoryKind kind,
+             std::shared_ptr<HostMemorySource> source = nullptr);
   ~BufferPool();
   BufferPool(const BufferPool&) = delete;
   BufferPool& operator=(const BufferPool&) = delete;

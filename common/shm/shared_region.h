@@ -1,0 +1,81 @@
+// Memory of this process that others on the machine may read.
+//
+//   creator                               whoever is sent the descriptor
+//   SharedRegion: read and write -- fd --> SharedView: read only
+//
+// The region is an anonymous file (memfd_create): it has no name in any file
+// system, so only processes that are sent its descriptor reach it, and it is
+// gone with the last of them, however they end. It is sealed: its size is
+// fixed, and nobody can map it for writing, or write to it, after its creator.
+
+#ifndef TESSERA_COMMON_SHM_SHARED_REGION_H_
+#define TESSERA_COMMON_SHM_SHARED_REGION_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/base/mutex.h"
+#include "common/device/host_memory_source.h"
+#include "common/shm/unique_fd.h"
+
+namespace tessera {
+
+// Pieces are cut off its front, one after the other; a piece given back is used
+// again for the next of its size. Meant for few sizes, and for pools above that
+// keep what they have. Thread-safe.
+class SharedRegion final : public HostMemorySource {
+ public:
+  // `bytes` (at least 1; rounded up to whole pages) is address space: memory is
+  // taken only by Allocate. Codes:
+  //   UNIMPLEMENTED       this system has no sealed anonymous files, or does
+  //                       not let us have them: go on without
+  //   RESOURCE_EXHAUSTED  no descriptor, or no such stretch of address space
+  //   INVALID_ARGUMENT    no size that a region can have
+  static absl::StatusOr<std::shared_ptr<SharedRegion>> Create(uint64_t bytes);
+
+  ~SharedRegion() override;
+  SharedRegion(const SharedRegion&) = delete;
+  SharedRegion& operator=(const SharedRegion&) = delete;
+
+  // See HostMemorySource. The system's memory is taken here, so that a lack of
+  // it is RESOURCE_EXHAUSTED and not a signal at the first touch. Never-used
+  // memory is zero.
+  absl::StatusOr<void*> Allocate(size_t bytes) override;
+
+  // The memory stays with the region, and readable for the others.
+  void Free(void* data, size_t bytes) override;
+
+  // How far from the region's front [data, data + bytes) begins; nothing when
+  // any of it lies outside. `bytes` may be 0.
+  std::optional<uint64_t> OffsetOf(const void* data, size_t bytes) const;
+
+  uint64_t size() const { return bytes_; }
+
+  // To be sent to others; the region's own.
+  int fd() const { return fd_.get(); }
+
+ private:
+  SharedRegion(UniqueFd fd, uint8_t* data, uint64_t bytes)
+      : fd_(std::move(fd)), data_(data), bytes_(bytes) {}
+
+  // Moves the mark behind a new piece and gives the piece's offset.
+  absl::StatusOr<uint64_t> Cut(uint64_t bytes);
+
+  const UniqueFd fd_;
+  uint8_t* const data_;
+  const uint64_t bytes_;
+
+  Mutex mutex_;
+  uint64_t cut_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  // Pieces given back, by their rounded size.
+  std::map<uint64_t, std::vector<void*>> idle_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace tessera
+
+#endif  // TESSERA_COMMON_SHM_SHARED_REGION_H_
