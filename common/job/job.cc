@@ -14,6 +14,7 @@
 #include "common/base/file.h"
 #include "common/base/sha256.h"
 #include "common/base/status_macros.h"
+#include "common/wire/encoding.h"
 
 namespace tessera {
 namespace {
@@ -203,6 +204,17 @@ absl::Status CheckEvaluation(const v1::Evaluation& evaluation) {
   return absl::OkStatus();
 }
 
+absl::Status CheckWire(const v1::Wire& wire) {
+  for (const auto& [field, value] : {std::pair("wire.push", wire.push()),
+                                     std::pair("wire.pull", wire.pull())}) {
+    if (BytesPerValue(value) == 0) {
+      return Bad(field, static_cast<int>(value),
+                 "ENCODING_FLOAT32 or ENCODING_BFLOAT16");
+    }
+  }
+  return absl::OkStatus();
+}
+
 int64_t StepsPerEpoch(const v1::Job& job) {
   return job.data_set().train_examples() / job.batch_size();
 }
@@ -227,6 +239,13 @@ void FillDefaultsThatNeedNoData(v1::Job& job) {
     if (adamw.beta1() == 0) adamw.set_beta1(0.9f);
     if (adamw.beta2() == 0) adamw.set_beta2(0.999f);
     if (adamw.epsilon() == 0) adamw.set_epsilon(1e-8f);
+  }
+  v1::Wire& wire = *job.mutable_wire();
+  if (wire.push() == v1::ENCODING_UNSPECIFIED) {
+    wire.set_push(v1::ENCODING_FLOAT32);
+  }
+  if (wire.pull() == v1::ENCODING_UNSPECIFIED) {
+    wire.set_pull(v1::ENCODING_FLOAT32);
   }
   if (job.evaluation().chunk_examples() == 0) {
     job.mutable_evaluation()->set_chunk_examples(kDefaultChunkExamples);
@@ -297,6 +316,7 @@ absl::StatusOr<Job> Job::Create(v1::Job proto) {
   TESSERA_RETURN_IF_ERROR(CheckSizes(proto));
   TESSERA_RETURN_IF_ERROR(CheckDataSet(proto.data_set(), proto.batch_size()));
   TESSERA_RETURN_IF_ERROR(CheckOptimizer(proto.optimizer()));
+  TESSERA_RETURN_IF_ERROR(CheckWire(proto.wire()));
   TESSERA_RETURN_IF_ERROR(CheckStop(proto.stop(), proto.data_set().classes()));
   FillDefaultsInSteps(proto);
   TESSERA_RETURN_IF_ERROR(CheckLearningRate(proto.learning_rate()));

@@ -48,6 +48,17 @@ class Job {
   int microbatch_size() const { return batch_size() / microbatches(); }
   int64_t block_bytes() const { return proto_.block_bytes(); }
 
+  // How gradients and parameters travel; always an encoding that is known.
+  v1::Encoding push_encoding() const { return proto_.wire().push(); }
+  v1::Encoding pull_encoding() const { return proto_.wire().pull(); }
+  // Whether each microbatch's gradient must be pushed by itself, as a range of
+  // one. Where pushes round, a sum over a range would be rounded as a whole, so
+  // results would depend on who computed what; microbatches are the same
+  // however work is shared.
+  bool pushes_single_microbatches() const {
+    return push_encoding() != v1::ENCODING_FLOAT32;
+  }
+
   // Whole batches in the training set; the rest of an epoch is left out.
   int64_t steps_per_epoch() const;
   // Steps after which the job ends at the latest.

@@ -108,6 +108,33 @@ TEST_CASE("the fingerprint tells jobs apart") {
   REQUIRE(Good().fingerprint() == Good().fingerprint());
 }
 
+TEST_CASE("values travel as float32 unless the job says otherwise") {
+  const Job job = Good();
+  REQUIRE(job.push_encoding() == v1::ENCODING_FLOAT32);
+  REQUIRE(job.pull_encoding() == v1::ENCODING_FLOAT32);
+  REQUIRE_FALSE(job.pushes_single_microbatches());
+  // Written out it is the same job.
+  REQUIRE(job.proto().wire().push() == v1::ENCODING_FLOAT32);
+  REQUIRE(With("seed: 1", "seed: 1 wire { pull: ENCODING_FLOAT32 }")
+              ->fingerprint() == job.fingerprint());
+}
+
+TEST_CASE("each direction's encoding is a choice by itself, and another job") {
+  const auto push = With("seed: 1", "seed: 1 wire { push: ENCODING_BFLOAT16 }");
+  REQUIRE_OK(push);
+  REQUIRE(push->push_encoding() == v1::ENCODING_BFLOAT16);
+  REQUIRE(push->pull_encoding() == v1::ENCODING_FLOAT32);
+  REQUIRE(push->pushes_single_microbatches());
+  const auto pull = With("seed: 1", "seed: 1 wire { pull: ENCODING_BFLOAT16 }");
+  REQUIRE_OK(pull);
+  REQUIRE(pull->push_encoding() == v1::ENCODING_FLOAT32);
+  REQUIRE(pull->pull_encoding() == v1::ENCODING_BFLOAT16);
+  REQUIRE_FALSE(pull->pushes_single_microbatches());
+  REQUIRE(push->fingerprint() != Good().fingerprint());
+  REQUIRE(pull->fingerprint() != Good().fingerprint());
+  REQUIRE(pull->fingerprint() != push->fingerprint());
+}
+
 struct Refusal {
   const char* from;
   const char* to;
@@ -168,6 +195,10 @@ TEST_CASE("impossible values are refused with field, value and remedy") {
       {"idx { directory: \"/data\" }", "", {"data_set", "generated_linear"}},
       {"directory: \"/data\"", "stddev: -1", {"stddev", "-1", "above 0"}},
       {"test_examples: 30", "test_examples: -1", {"test_examples", "-1"}},
+      {"seed: 1",
+       "wire { push: 7 }",
+       {"wire.push", "7", "ENCODING_FLOAT32 or ENCODING_BFLOAT16"}},
+      {"seed: 1", "wire { pull: -1 }", {"wire.pull", "-1"}},
       {"height: 8", "height: 100000", {"sample_shape", "100000"}},
   }));
   CAPTURE(refusal.from, refusal.to);
