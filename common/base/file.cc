@@ -7,36 +7,15 @@
 #include <cstdio>
 #include <filesystem>
 #include <system_error>
+#include <utility>
 
 #include "absl/cleanup/cleanup.h"
+#include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 
 namespace tessera {
 namespace {
-
-absl::Status WriteAll(int fd, absl::string_view contents,
-                      const std::string& path) {
-  while (!contents.empty()) {
-    const ssize_t written = write(fd, contents.data(), contents.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return ErrnoStatus(absl::StrCat("cannot write ", path));
-    contents.remove_prefix(static_cast<size_t>(written));
-  }
-  if (fsync(fd) != 0) return ErrnoStatus(absl::StrCat("cannot sync ", path));
-  return absl::OkStatus();
-}
-
-absl::Status WriteAndSync(const std::string& path, absl::string_view contents) {
-  const int fd =
-      open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (fd < 0) return ErrnoStatus(absl::StrCat("cannot create ", path));
-  absl::Status status = WriteAll(fd, contents, path);
-  if (close(fd) != 0 && status.ok()) {
-    status = ErrnoStatus(absl::StrCat("cannot close ", path));
-  }
-  return status;
-}
 
 // A rename lasts only once the folder that records it is on the disk.
 absl::Status SyncDirectory(const std::string& path) {
@@ -72,17 +51,59 @@ absl::StatusOr<std::string> ReadFile(const std::string& path) {
 
 absl::Status WriteFileAtomically(const std::string& path,
                                  absl::string_view contents) {
-  const std::string temporary = absl::StrCat(path, ".tmp", getpid());
-  absl::Status status = WriteAndSync(temporary, contents);
-  if (status.ok() && rename(temporary.c_str(), path.c_str()) != 0) {
-    status =
-        ErrnoStatus(absl::StrCat("cannot rename ", temporary, " to ", path));
+  TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<AtomicFile> file,
+                           AtomicFile::Create(path));
+  TESSERA_RETURN_IF_ERROR(file->Append(contents));
+  return file->Commit();
+}
+
+AtomicFile::AtomicFile(std::string path, std::string temporary, int fd)
+    : path_(std::move(path)), temporary_(std::move(temporary)), fd_(fd) {}
+
+absl::StatusOr<std::unique_ptr<AtomicFile>> AtomicFile::Create(
+    const std::string& path) {
+  std::string temporary = absl::StrCat(path, ".tmp", getpid());
+  const int fd =
+      open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (fd < 0) return ErrnoStatus(absl::StrCat("cannot create ", temporary));
+  return absl::WrapUnique(new AtomicFile(path, std::move(temporary), fd));
+}
+
+AtomicFile::~AtomicFile() {
+  if (fd_ >= 0) close(fd_);
+  if (!committed_) unlink(temporary_.c_str());
+}
+
+absl::Status AtomicFile::Append(absl::string_view contents) {
+  while (!contents.empty()) {
+    const ssize_t written = write(fd_, contents.data(), contents.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) {
+      return ErrnoStatus(absl::StrCat("cannot write ", temporary_));
+    }
+    contents.remove_prefix(static_cast<size_t>(written));
   }
-  if (!status.ok()) {
-    unlink(temporary.c_str());
-    return status;
+  return absl::OkStatus();
+}
+
+absl::Status AtomicFile::Close() {
+  if (fsync(fd_) != 0) {
+    return ErrnoStatus(absl::StrCat("cannot sync ", temporary_));
   }
-  const std::string parent = std::filesystem::path(path).parent_path();
+  if (close(std::exchange(fd_, -1)) != 0) {
+    return ErrnoStatus(absl::StrCat("cannot close ", temporary_));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AtomicFile::Commit() {
+  TESSERA_RETURN_IF_ERROR(Close());
+  if (rename(temporary_.c_str(), path_.c_str()) != 0) {
+    return ErrnoStatus(
+        absl::StrCat("cannot rename ", temporary_, " to ", path_));
+  }
+  committed_ = true;
+  const std::string parent = std::filesystem::path(path_).parent_path();
   return SyncDirectory(parent.empty() ? "." : parent);
 }
 

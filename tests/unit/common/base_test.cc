@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <filesystem>
+#include <iterator>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -30,6 +31,30 @@ TEST_CASE("SHA-256 gives the standard's answers") {
   pieces.Update("a", 1);
   pieces.Update("bc", 2);
   REQUIRE(pieces.Finish() == Sha256Digest("abc"));
+}
+
+TEST_CASE("a file that comes in pieces is there once it is committed") {
+  const std::string folder = NewFolder();
+  const std::string path = folder + "/file";
+  const auto entries = [&] {
+    return std::distance(std::filesystem::directory_iterator(folder), {});
+  };
+  REQUIRE_OK(WriteFileAtomically(path, "old"));
+  {
+    const auto given_up = AtomicFile::Create(path);
+    REQUIRE_OK(given_up);
+    REQUIRE_OK((*given_up)->Append("half"));
+  }
+  REQUIRE(*ReadFile(path) == "old");
+  REQUIRE(entries() == 1);
+  const auto file = AtomicFile::Create(path);
+  REQUIRE_OK(file);
+  REQUIRE_OK((*file)->Append("one "));
+  REQUIRE_OK((*file)->Append("two"));
+  REQUIRE(*ReadFile(path) == "old");
+  REQUIRE_OK((*file)->Commit());
+  REQUIRE(*ReadFile(path) == "one two");
+  REQUIRE(entries() == 1);
 }
 
 TEST_CASE("a file is written whole and read back") {
