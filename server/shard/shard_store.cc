@@ -28,13 +28,14 @@ void Deliver(std::vector<PullAnswer> answers) {
 class ShardStoreImpl final : public ShardStore {
  public:
   ShardStoreImpl(const Job& job, const ShardPlan& plan, int shard,
-                 Device& device, Kernels kernels)
+                 Device& device, Kernels kernels,
+                 std::shared_ptr<HostMemorySource> version_memory)
       : job_(job),
         plan_(plan),
         shard_(shard),
         device_(device),
         kernels_(std::move(kernels)),
-        values_(device, MemoryKind::kHost),
+        values_(device, MemoryKind::kHost, std::move(version_memory)),
         slots_(device, MemoryKind::kDevice),
         sums_(device, MemoryKind::kDevice),
         steps_(static_cast<int>(plan.ShardBlocks(shard).size())) {}
@@ -239,7 +240,8 @@ uint64_t ShardStoreImpl::StateHash() const {
 
 absl::StatusOr<std::unique_ptr<ShardStore>> ShardStore::Create(
     const Job& job, const ShardPlan& plan, int shard, Device& device,
-    const ParameterSource& initial) {
+    const ParameterSource& initial,
+    std::shared_ptr<HostMemorySource> version_memory) {
   if (shard < 0 || shard >= plan.shard_count()) {
     return absl::InvalidArgumentError(absl::StrCat(
         "shard ", shard, " is not one of the plan's ", plan.shard_count()));
@@ -250,8 +252,8 @@ absl::StatusOr<std::unique_ptr<ShardStore>> ShardStore::Create(
         " elements where the job's model has ", job.layout().total_elements()));
   }
   TESSERA_ASSIGN_OR_RETURN(Kernels kernels, MakeKernels(job, device));
-  auto store = std::make_unique<ShardStoreImpl>(job, plan, shard, device,
-                                                std::move(kernels));
+  auto store = std::make_unique<ShardStoreImpl>(
+      job, plan, shard, device, std::move(kernels), std::move(version_memory));
   const ParameterSource draw = [&job](int64_t first, absl::Span<float> values) {
     DrawParameters(job.layout(), job.proto().seed(), first, values);
   };

@@ -27,6 +27,7 @@
 #include "absl/types/span.h"
 #include "common/base/strong_id.h"
 #include "common/device/device.h"
+#include "common/device/host_memory_source.h"
 #include "common/job/job.h"
 #include "common/plan/reduction_tree.h"
 #include "common/plan/shard_plan.h"
@@ -103,14 +104,16 @@ class ShardStore {
       std::function<void(int64_t first, absl::Span<float> values)>;
 
   // Version 0 comes from `initial`, which must give finite values; without it
-  // it is drawn as the job says. `device` and `job` must outlive the store and
+  // it is drawn as the job says. Versions lie in memory of `version_memory` as
+  // far as that reaches. `device` and `job` must outlive the store and
   // every version that it gave. Codes: INVALID_ARGUMENT when `shard` is not of
   // `plan`, or the plan has not as many elements as the job;
   // RESOURCE_EXHAUSTED when memory does not suffice; FAILED_PRECONDITION when
   // this build cannot keep a shard on the device.
   static absl::StatusOr<std::unique_ptr<ShardStore>> Create(
       const Job& job, const ShardPlan& plan, int shard, Device& device,
-      const ParameterSource& initial = nullptr);
+      const ParameterSource& initial = nullptr,
+      std::shared_ptr<HostMemorySource> version_memory = nullptr);
 
   virtual ~ShardStore() = default;
 
