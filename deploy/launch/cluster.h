@@ -11,7 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "deploy/process/child.h"
+#include "common/process/child.h"
 
 namespace tessera {
 

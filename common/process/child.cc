@@ -1,4 +1,4 @@
-#include "deploy/process/child.h"
+#include "common/process/child.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -39,13 +39,13 @@ void SayCannotRun(const char* program) {
 }
 
 // In the child, between fork and exec: async-signal-safe calls only, because
-// other threads of the launcher may have held locks.
+// other threads of the parent may have held locks.
 [[noreturn]] void BecomeProgram(char* const* argv, int log_fd, int null_fd,
-                                pid_t launcher) {
+                                pid_t parent) {
   setpgid(0, 0);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  // The launcher may have died before the line above.
-  if (getppid() != launcher) _exit(kExitCannotRun);
+  // The parent may have died before the line above.
+  if (getppid() != parent) _exit(kExitCannotRun);
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -99,9 +99,9 @@ absl::StatusOr<std::unique_ptr<Child>> Child::Start(
   if (log_fd < 0) return ErrnoStatus(absl::StrCat("cannot open ", log_path));
   const off_t log_end = lseek(log_fd, 0, SEEK_END);
   const int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-  const pid_t launcher = getpid();
+  const pid_t parent = getpid();
   const pid_t pid = fork();
-  if (pid == 0) BecomeProgram(arguments.data(), log_fd, null_fd, launcher);
+  if (pid == 0) BecomeProgram(arguments.data(), log_fd, null_fd, parent);
   const int fork_error = errno;
   close(log_fd);
   close(null_fd);

@@ -1,7 +1,7 @@
-// Child processes of the launcher.
+// Child processes of a program.
 
-#ifndef TESSERA_DEPLOY_PROCESS_CHILD_H_
-#define TESSERA_DEPLOY_PROCESS_CHILD_H_
+#ifndef TESSERA_COMMON_PROCESS_CHILD_H_
+#define TESSERA_COMMON_PROCESS_CHILD_H_
 
 #include <sys/types.h>
 
@@ -29,7 +29,7 @@ std::string Describe(const ChildEnding& ending);
 std::string LastLines(absl::string_view text, int count);
 
 // One child: in a process group of its own, so that a terminal's Ctrl-C does
-// not reach it, and killed by the kernel when the launcher dies. Killed and
+// not reach it, and killed by the kernel when the parent dies. Killed and
 // reaped when the object goes. For the main thread only, which must live as
 // long as the process: the kernel ties children to the thread that started
 // them.
@@ -83,4 +83,4 @@ int StopAll(const std::vector<Child*>& children, absl::Duration grace);
 
 }  // namespace tessera
 
-#endif  // TESSERA_DEPLOY_PROCESS_CHILD_H_
+#endif  // TESSERA_COMMON_PROCESS_CHILD_H_

@@ -1,4 +1,4 @@
-#include "deploy/process/child.h"
+#include "common/process/child.h"
 
 #include <poll.h>
 #include <signal.h>
