@@ -4,6 +4,8 @@
 #define TESSERA_WORKER_MODEL_LAYER_H_
 
 #include <cstdint>
+#include <string>
+#include <utility>
 
 #include "common/job/model_plan.h"
 #include "common/plan/shard_plan.h"
@@ -25,6 +27,10 @@ class Layer {
   Layer(const Layer&) = delete;
   Layer& operator=(const Layer&) = delete;
 
+  // For people: the job's name for it, or one made up for a step in between.
+  const std::string& name() const { return name_; }
+  void set_name(std::string name) { name_ = std::move(name); }
+
   const Interval& parameters() const { return parameters_; }
   bool has_parameters() const { return parameters_.size() > 0; }
 
@@ -43,6 +49,7 @@ class Layer {
 
  private:
   const Interval parameters_;
+  std::string name_;
 };
 
 // Where the parameters of a layer that has some lie.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <string>
 #include <utility>
 
 #include "common/base/check.h"
@@ -16,6 +17,25 @@ namespace {
 // Samples that are evaluated together. Always as many, the last ones padded, so
 // that a sample's result does not depend on how many others there are.
 constexpr int kEvaluationSamples = 32;
+
+// One layer's part of a pass, for its length.
+class PartOfPass {
+ public:
+  PartOfPass(const PassHooks& hooks, PassPart part, const std::string& layer)
+      : hooks_(hooks), part_(part), layer_(layer) {
+    if (hooks_.begins) hooks_.begins(part_, layer_);
+  }
+  ~PartOfPass() {
+    if (hooks_.ends) hooks_.ends(part_, layer_);
+  }
+  PartOfPass(const PartOfPass&) = delete;
+  PartOfPass& operator=(const PartOfPass&) = delete;
+
+ private:
+  const PassHooks& hooks_;
+  const PassPart part_;
+  const std::string& layer_;
+};
 
 class StackedNetwork : public Network {
  public:
@@ -41,8 +61,11 @@ class StackedNetwork : public Network {
     LossResult loss;
     TESSERA_RETURN_IF_ERROR(training_->Run([&]() -> absl::Status {
       TESSERA_RETURN_IF_ERROR(FirstForward(*training_, params, number, hooks));
-      loss = Loss(training_->outputs(), batch, 0, samples,
-                  training_->output_gradient());
+      {
+        const PartOfPass part(hooks, PassPart::kLoss, loss_name_);
+        loss = Loss(training_->outputs(), batch, 0, samples,
+                    training_->output_gradient());
+      }
       return Backward(gradient, hooks);
     }));
     return loss.sum / static_cast<double>(samples);
@@ -63,7 +86,7 @@ class StackedNetwork : public Network {
           batch.inputs.subspan(begin * sample_size(), count * sample_size()));
       TESSERA_RETURN_IF_ERROR(evaluation_->Run([&]() -> absl::Status {
         return begin == 0 ? FirstForward(*evaluation_, params, 0, hooks)
-                          : Forward(*evaluation_);
+                          : Forward(*evaluation_, hooks);
       }));
       const LossResult loss =
           Loss(evaluation_->outputs(), batch, begin, count, {});
@@ -104,23 +127,30 @@ class StackedNetwork : public Network {
       if (layer->has_parameters()) {
         const Interval& needed = layer->parameters();
         TESSERA_RETURN_IF_ERROR(hooks.need(needed.begin, needed.end));
-        layer->TakeParameters(params.data());
       }
+      const PartOfPass part(hooks, PassPart::kForward, layer->name());
+      if (layer->has_parameters()) layer->TakeParameters(params.data());
       layer->Forward(first_sample);
     }
     return absl::OkStatus();
   }
 
   // Another forward pass with the same parameters, for evaluation.
-  static absl::Status Forward(const LayerStack& stack) {
-    for (const auto& layer : stack.layers()) layer->Forward(0);
+  static absl::Status Forward(const LayerStack& stack, const PassHooks& hooks) {
+    for (const auto& layer : stack.layers()) {
+      const PartOfPass part(hooks, PassPart::kForward, layer->name());
+      layer->Forward(0);
+    }
     return absl::OkStatus();
   }
 
   absl::Status Backward(absl::Span<float> gradient, const PassHooks& hooks) {
     const LayerStack::Layers& layers = training_->layers();
     for (auto layer = layers.rbegin(); layer != layers.rend(); ++layer) {
-      (*layer)->Backward(gradient.data());
+      {
+        const PartOfPass part(hooks, PassPart::kBackward, (*layer)->name());
+        (*layer)->Backward(gradient.data());
+      }
       if (!(*layer)->has_parameters()) continue;
       TESSERA_RETURN_IF_ERROR(hooks.final_from((*layer)->parameters().begin));
     }
@@ -143,6 +173,7 @@ class StackedNetwork : public Network {
   }
 
   const Job& job_;
+  const std::string loss_name_ = "loss";
   const size_t max_samples_;
   const std::unique_ptr<LayerStack> training_;
   const std::unique_ptr<LayerStack> evaluation_;

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -18,7 +19,10 @@
 
 namespace tessera {
 
-// Called as a pass goes, so that communication overlaps with it. Both are set.
+enum class PassPart { kForward, kBackward, kLoss };
+
+// Called as a pass goes, so that communication overlaps with it. `need` and
+// `final_from` are set; the others may be.
 struct PassHooks {
   // Before elements [begin, end) of the parameters are first read, layers in
   // order. Returns once they may be; an error ends the pass with that error.
@@ -27,6 +31,10 @@ struct PassHooks {
   // longer reads those of the parameters; `begin` falls from layer to layer,
   // and the last call has begin = 0.
   std::function<absl::Status(int64_t begin)> final_from;
+  // The layer's part of the pass begins, after `need`, and ends, before
+  // `final_from`. The loss counts as a layer of its own.
+  std::function<void(PassPart part, const std::string& layer)> begins;
+  std::function<void(PassPart part, const std::string& layer)> ends;
 };
 
 struct EvaluationScore {
@@ -57,8 +65,8 @@ class Network {
                                        const PassHooks& hooks) = 0;
 
   // Loss and hits over the batch's samples, dropout off. Any number of samples
-  // up to max_samples. Each sample's result does not depend on the others. Of
-  // the hooks only `need` is called.
+  // up to max_samples. Each sample's result does not depend on the others.
+  // `final_from` is not called.
   virtual absl::StatusOr<EvaluationScore> Evaluate(
       absl::Span<const float> params, const Batch& batch,
       const PassHooks& hooks) = 0;

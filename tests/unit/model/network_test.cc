@@ -6,8 +6,10 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <functional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "common/base/philox.h"
@@ -319,6 +321,82 @@ TEST_CASE("parameters are read after need, and not after final_from") {
   REQUIRE_OK(loss);
   REQUIRE(*loss == expected.loss);
   REQUIRE(seen == expected.gradient);
+}
+
+// What a pass reports, as "forward conv1", with the other hooks between.
+std::vector<std::string> ReportOf(
+    const std::function<void(const PassHooks&)>& pass) {
+  std::vector<std::string> report;
+  const std::vector<std::string> parts = {"forward ", "backward ", "loss "};
+  std::string open;
+  const PassHooks hooks = {
+      .need =
+          [&](int64_t, int64_t) {
+            REQUIRE(open.empty());
+            report.emplace_back("need");
+            return absl::OkStatus();
+          },
+      .final_from =
+          [&](int64_t) {
+            REQUIRE(open.empty());
+            report.emplace_back("final");
+            return absl::OkStatus();
+          },
+      .begins =
+          [&](PassPart part, const std::string& layer) {
+            REQUIRE(open.empty());
+            open = parts[static_cast<size_t>(part)] + layer;
+          },
+      .ends =
+          [&](PassPart part, const std::string& layer) {
+            REQUIRE(open == parts[static_cast<size_t>(part)] + layer);
+            report.push_back(std::exchange(open, ""));
+          }};
+  pass(hooks);
+  REQUIRE(open.empty());
+  return report;
+}
+
+TEST_CASE("every layer's part of a pass is reported by name") {
+  const Job job = MakeJob(R"pb(
+                            layers {
+                              name: "c"
+                              conv2d { filters: 2 kernel: 3 }
+                            }
+                            layers {
+                              name: "f"
+                              flatten {}
+                            }
+                            layers {
+                              name: "d"
+                              dense {}
+                            }
+                            loss: LOSS_SOFTMAX_CROSS_ENTROPY
+                          )pb",
+                          2);
+  Samples samples(job, 2);
+  const Floats params = MakeParams(job);
+  Floats gradient(params.size());
+  const auto network = MakeNetwork(job);
+  // What oneDNN's format of a convolution's output needs is its own choice.
+  const auto without_reorders = [](std::vector<std::string> report) {
+    std::erase_if(report, [](const std::string& line) {
+      return line.find("(reorder)") != std::string::npos;
+    });
+    return report;
+  };
+  using Lines = std::vector<std::string>;
+  REQUIRE(without_reorders(ReportOf([&](const PassHooks& hooks) {
+            REQUIRE_OK(network->Train(params, samples.batch(), 0, 0,
+                                      absl::MakeSpan(gradient), hooks));
+          })) == Lines{"need", "forward c", "need", "forward d", "loss loss",
+                       "backward d", "final", "backward c", "final"});
+  // Two batches of 32, of which the second needs nothing new.
+  Samples many(job, 40);
+  REQUIRE(without_reorders(ReportOf([&](const PassHooks& hooks) {
+            REQUIRE_OK(network->Evaluate(params, many.batch(), hooks));
+          })) == Lines{"need", "forward c", "need", "forward d", "forward c",
+                       "forward d"});
 }
 
 TEST_CASE("an error from a hook ends the pass with that error") {

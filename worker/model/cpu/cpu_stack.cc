@@ -95,6 +95,7 @@ class CpuStack : public LayerStack {
   void Add(Arguments&&... arguments) {
     auto layer = std::make_unique<Kind>(std::forward<Arguments>(arguments)...);
     last_ = layer->output();
+    layer->set_name(next_name_);
     layers_.push_back(std::move(layer));
   }
 
@@ -102,6 +103,7 @@ class CpuStack : public LayerStack {
   // whether the layer before has done its work.
   void AddLayer(const PlannedLayer& planned, const Layout& layout, bool relu) {
     const LayerPlan& plan = planned.plan;
+    next_name_ = plan.name;
     const int samples = options_.samples;
     const bool training = options_.training;
     switch (plan.layer.kind_case()) {
@@ -143,7 +145,9 @@ class CpuStack : public LayerStack {
   // From here on the last activation is row-major.
   void MakePlain(const ActivationShape& shape) {
     const dnnl::memory::desc plain = PlainFormat(options_.samples, shape);
-    if (last_.value.get_desc() != plain) Add<ToPlain>(context_, last_, plain);
+    if (last_.value.get_desc() == plain) return;
+    Add<ToPlain>(context_, last_, plain);
+    layers_.back()->set_name(absl::StrCat(next_name_, " (reorder)"));
   }
 
   // The same memory under another shape; the layer that made it keeps it.
@@ -164,6 +168,8 @@ class CpuStack : public LayerStack {
   Activation input_;
   // What the layers so far give.
   Activation last_;
+  // Of the layer that is being added.
+  std::string next_name_;
 };
 
 }  // namespace
