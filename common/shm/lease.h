@@ -45,7 +45,6 @@ class LeaseTable {
   static absl::StatusOr<std::unique_ptr<LeaseTable>> Create(
       std::shared_ptr<SharedRegion> region);
 
-  ~LeaseTable();
   LeaseTable(const LeaseTable&) = delete;
   LeaseTable& operator=(const LeaseTable&) = delete;
 
@@ -60,6 +59,8 @@ class LeaseTable {
  private:
   using Word = std::atomic<uint32_t>;
   static_assert(Word::is_always_lock_free && sizeof(Word) == sizeof(uint32_t));
+
+  static constexpr size_t kBytes = kMaxLeases * sizeof(Word);
 
   LeaseTable(std::shared_ptr<SharedRegion> region, Word* words);
 

@@ -63,8 +63,9 @@ class SharedRegion final : public HostMemorySource {
   SharedRegion(UniqueFd fd, uint8_t* data, uint64_t bytes)
       : fd_(std::move(fd)), data_(data), bytes_(bytes) {}
 
-  // Moves the mark behind a new piece and gives the piece's offset.
-  absl::StatusOr<uint64_t> Cut(uint64_t bytes);
+  // The offset of a piece of this rounded size: one given back, or a new one.
+  absl::StatusOr<uint64_t> Find(uint64_t bytes);
+  absl::Status TakePages(uint64_t offset, uint64_t bytes);
 
   const UniqueFd fd_;
   uint8_t* const data_;
@@ -72,8 +73,8 @@ class SharedRegion final : public HostMemorySource {
 
   Mutex mutex_;
   uint64_t cut_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
-  // Pieces given back, by their rounded size.
-  std::map<uint64_t, std::vector<void*>> idle_ ABSL_GUARDED_BY(mutex_);
+  // Offsets of pieces given back, by their rounded size.
+  std::map<uint64_t, std::vector<uint64_t>> idle_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace tessera
