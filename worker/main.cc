@@ -11,12 +11,14 @@
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "absl/time/time.h"
 #include "common/base/exit_status.h"
 #include "common/base/program.h"
 #include "common/base/stop_on_signal.h"
 #include "common/rpc/allocator.h"
 #include "common/rpc/security_flags.h"
+#include "common/trace/trace_output.h"
 #include "worker/client/coordinator_client.h"
 #include "worker/train/trainer.h"
 
@@ -28,6 +30,9 @@ ABSL_FLAG(std::string, data_dir, "",
           "job names.");
 ABSL_FLAG(std::string, label, "",
           "Name of this worker in status and logs. Default: host:pid.");
+ABSL_FLAG(std::string, trace_out, "",
+          "File for a timeline of what this worker does, written at its end; "
+          "ui.perfetto.dev shows it.");
 ABSL_FLAG(int, unreachable_after_seconds, 60,
           "Give up when a server cannot be reached for this long.");
 
@@ -51,6 +56,11 @@ std::string DefaultLabel() {
   return absl::StrCat(host, ":", getpid());
 }
 
+// The launcher's "worker-1" is just 1.
+std::string ShortLabel(const TrainerOptions& options) {
+  return std::string(absl::StripPrefix(options.label, "worker-"));
+}
+
 int Main() {
   const std::string servers = absl::GetFlag(FLAGS_servers);
   if (servers.empty()) {
@@ -65,6 +75,15 @@ int Main() {
                          .security = SecurityFromFlags()};
   if (options.label.empty()) options.label = DefaultLabel();
 
+  const std::string trace_out = absl::GetFlag(FLAGS_trace_out);
+  const auto tracer = StartTrace(
+      trace_out, {.process_name = absl::StrCat("worker ", ShortLabel(options)),
+                  .sort_index = kSortWorkers});
+  if (!tracer.ok()) {
+    spdlog::error("{}", std::string(tracer.status().message()));
+    return kExitUsage;
+  }
+  options.tracer = tracer->get();
   StopOnSignal signals;
   const auto coordinator =
       CoordinatorClient::Create({.server = options.servers[0],
@@ -75,7 +94,13 @@ int Main() {
     spdlog::info("stopping");
     trainer.Stop();
   });
+  if (options.tracer != nullptr) options.tracer->NameThread("training");
   const absl::Status status = trainer.Run();
+  // What the job is worth does not depend on the timeline.
+  if (const absl::Status traced = FinishTrace(options.tracer, trace_out);
+      !traced.ok()) {
+    spdlog::warn("no timeline: {}", traced.ToString());
+  }
   if (status.ok()) {
     spdlog::info("the job has ended");
     return kExitOk;

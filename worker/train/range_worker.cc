@@ -18,7 +18,7 @@ absl::Duration SinceStart(absl::Time start) { return absl::Now() - start; }
 RangeWorker::RangeWorker(const Job& job, const ShardPlan& plan,
                          const DataSet& data, std::unique_ptr<Network> network,
                          BlockBoard& board, GradientPool& pool,
-                         ParameterClient& client)
+                         ParameterClient& client, Tracer* tracer)
     : job_(job),
       plan_(plan),
       data_(data),
@@ -26,6 +26,7 @@ RangeWorker::RangeWorker(const Job& job, const ShardPlan& plan,
       board_(board),
       pool_(pool),
       client_(client),
+      trace_(tracer, job, plan),
       sampler_(job) {}
 
 absl::Status RangeWorker::Fetch(int64_t version) {
@@ -47,12 +48,14 @@ absl::Status RangeWorker::Fetch(int64_t version) {
 PassHooks RangeWorker::WaitingHooks(int64_t version) {
   PassHooks hooks;
   hooks.need = [this, version](int64_t begin, int64_t end) {
+    const TraceSpan span = trace_.Wait(version, {begin, end});
     const absl::Time start = absl::Now();
     absl::Status status = board_.WaitFor({begin, end}, version);
     times_.waiting += SinceStart(start);
     return status;
   };
   hooks.final_from = [](int64_t) { return absl::OkStatus(); };
+  trace_.RecordLayers(version, hooks);
   return hooks;
 }
 
@@ -78,14 +81,20 @@ absl::StatusOr<double> RangeWorker::TrainMicrobatch(int64_t step,
                                                     int microbatch,
                                                     absl::Span<float> gradient,
                                                     const PassHooks& hooks) {
+  const MicrobatchRange range{microbatch, microbatch + 1};
+  const TraceSpan span = trace_.Span("microbatch", step, range);
   const Batch batch = MakeBatch(job_.microbatch_size());
-  data_.Gather(Split::kTrain, sampler_.Microbatch(step, microbatch), batch);
+  {
+    const TraceSpan reading = trace_.Span("read samples", step, range);
+    data_.Gather(Split::kTrain, sampler_.Microbatch(step, microbatch), batch);
+  }
   return network_->Train(board_.Values(step), batch, step,
                          int64_t{microbatch} * job_.microbatch_size(), gradient,
                          hooks);
 }
 
 absl::Status RangeWorker::Train(int64_t step, const MicrobatchRange& range) {
+  const TraceSpan span = trace_.Span("train", step, range);
   const absl::Time start = absl::Now();
   const absl::Duration waited_before = times_.waiting;
   board_.StartPass(step);
@@ -96,6 +105,7 @@ absl::Status RangeWorker::Train(int64_t step, const MicrobatchRange& range) {
     TESSERA_ASSIGN_OR_RETURN(double loss,
                              TrainMicrobatch(step, m, absl::MakeSpan(*gradient),
                                              WaitingHooks(step)));
+    const TraceSpan adding = trace_.Span("sum", step, {range.begin, m + 1});
     sum.Add(std::move(gradient), loss);
   }
   TESSERA_RETURN_IF_ERROR(TrainLast(step, range, sum));
@@ -112,7 +122,10 @@ absl::Status RangeWorker::TrainLast(int64_t step, const MicrobatchRange& range,
   int next_block = plan_.block_count() - 1;
   PassHooks hooks = WaitingHooks(step);
   hooks.final_from = [&](int64_t begin) -> absl::Status {
-    earlier.FoldLast({begin, final_from}, values);
+    {
+      const TraceSpan span = trace_.Span("sum", step, range);
+      earlier.FoldLast({begin, final_from}, values);
+    }
     final_from = begin;
     // Block 0 waits for the loss, which it carries.
     while (next_block > 0 && plan_.BlockElements(next_block).begin >= begin) {
@@ -130,6 +143,7 @@ absl::Status RangeWorker::TrainLast(int64_t step, const MicrobatchRange& range,
 absl::Status RangeWorker::Push(int64_t step, const MicrobatchRange& range,
                                int block, double loss_sum,
                                const TreeAccumulator::Gradient& gradient) {
+  const TraceSpan span = trace_.Push(step, range, block);
   const Interval elements = plan_.BlockElements(block);
   const BlockGradient push{.block = block,
                            .step = step,
@@ -157,6 +171,7 @@ absl::Status RangeWorker::Push(int64_t step, const MicrobatchRange& range,
 
 absl::StatusOr<EvaluationScore> RangeWorker::Evaluate(int64_t version,
                                                       int chunk) {
+  const TraceSpan span = trace_.Span("evaluate", version, {-1, -1});
   board_.StartPass(version);
   TESSERA_RETURN_IF_ERROR(Fetch(version));
   const int64_t begin = int64_t{chunk} * job_.chunk_examples();

@@ -14,12 +14,14 @@
 #include "common/job/job.h"
 #include "common/plan/reduction_tree.h"
 #include "common/plan/shard_plan.h"
+#include "common/trace/trace.h"
 #include "worker/client/parameter_client.h"
 #include "worker/data/dataset.h"
 #include "worker/data/sampler.h"
 #include "worker/model/network.h"
 #include "worker/train/block_board.h"
 #include "worker/train/gradient_pool.h"
+#include "worker/train/pass_trace.h"
 #include "worker/train/tree_accumulator.h"
 
 namespace tessera {
@@ -36,10 +38,11 @@ struct TrainTimes {
 class RangeWorker {
  public:
   // All but `network` are borrowed and must outlive the object, and `client`
-  // must have ended its calls before it goes.
+  // must have ended its calls before it goes. `tracer` may be null.
   RangeWorker(const Job& job, const ShardPlan& plan, const DataSet& data,
               std::unique_ptr<Network> network, BlockBoard& board,
-              GradientPool& pool, ParameterClient& client);
+              GradientPool& pool, ParameterClient& client,
+              Tracer* tracer = nullptr);
 
   // Computes the range's gradient at version `step` and pushes each block as
   // soon as it is final, asking for version step + 1. Returns when all pushes
@@ -74,6 +77,7 @@ class RangeWorker {
   BlockBoard& board_;
   GradientPool& pool_;
   ParameterClient& client_;
+  PassTrace trace_;
 
   Sampler sampler_;
   std::vector<float> inputs_;

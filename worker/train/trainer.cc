@@ -50,13 +50,15 @@ class Trainer::Membership {
  public:
   Membership(CoordinatorClient& coordinator, Workshop& shop,
              std::unique_ptr<ParameterClient> client,
-             std::unique_ptr<Network> network, const v1::JoinResponse& joined)
-      : coordinator_(coordinator),
+             std::unique_ptr<Network> network, const v1::JoinResponse& joined,
+             Tracer* tracer)
+      : tracer_(tracer),
+        coordinator_(coordinator),
         shop_(shop),
         worker_(joined.worker_id()),
         client_(std::move(client)),
         range_worker_(shop.job, shop.plan, *shop.data, std::move(network),
-                      shop.board, shop.pool, *client_),
+                      shop.board, shop.pool, *client_, tracer),
         keeper_(coordinator, worker_, absl::Milliseconds(joined.lease_ms()),
                 shop.board) {}
 
@@ -74,8 +76,7 @@ class Trainer::Membership {
       request.set_wait_ms(absl::ToInt64Milliseconds(kWorkWait));
       request.set_gives_up_last(std::exchange(gives_up_last_, false));
       request.set_request_number(++requests_);
-      TESSERA_ASSIGN_OR_RETURN(v1::GetWorkResponse work,
-                               coordinator_.GetWork(request));
+      TESSERA_ASSIGN_OR_RETURN(v1::GetWorkResponse work, GetWork(request));
       if (work.has_ended()) return absl::OkStatus();
       TESSERA_RETURN_IF_ERROR(Recover(Do(work), work));
     }
@@ -85,6 +86,12 @@ class Trainer::Membership {
   ClientTraffic traffic() const { return client_->traffic(); }
 
  private:
+  absl::StatusOr<v1::GetWorkResponse> GetWork(
+      const v1::GetWorkRequest& request) {
+    const TraceSpan span(tracer_, TraceCategory::kControl, "ask for work");
+    return coordinator_.GetWork(request);
+  }
+
   absl::Status Do(const v1::GetWorkResponse& work) {
     if (work.has_train()) {
       const v1::TrainWork& train = work.train();
@@ -146,6 +153,7 @@ class Trainer::Membership {
            static_cast<double>(times.microbatches);
   }
 
+  Tracer* const tracer_;
   CoordinatorClient& coordinator_;
   Workshop& shop_;
   const WorkerId worker_;
@@ -223,7 +231,7 @@ absl::Status Trainer::Work(const v1::JoinResponse& joined) {
   TESSERA_ASSIGN_OR_RETURN(std::unique_ptr<Network> network,
                            Network::Create(shop->job, max_samples));
   Membership membership(coordinator_, *shop, std::move(client),
-                        std::move(network), joined);
+                        std::move(network), joined, options_.tracer);
   absl::Status status = membership.Run();
   LogSummary(membership.times(), membership.traffic());
   return status;

@@ -25,6 +25,7 @@
 #include "absl/time/time.h"
 #include "common/base/mutex.h"
 #include "common/rpc/credentials.h"
+#include "common/trace/trace.h"
 #include "worker/client/coordinator_client.h"
 
 namespace tessera {
@@ -38,6 +39,8 @@ struct TrainerOptions {
   std::string data_dir;
   absl::Duration unreachable_after = absl::Seconds(60);
   ChannelSecurity security;
+  // Records what the worker does, unless it is null; must outlive the trainer.
+  Tracer* tracer = nullptr;
 };
 
 // Works until the job ends. Run once.

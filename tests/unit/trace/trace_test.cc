@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/base/file.h"
+#include "common/trace/trace_output.h"
 #include "tests/support/command.h"
 #include "tests/support/status.h"
 
@@ -165,6 +166,22 @@ TEST_CASE("many threads record at once while the file is written") {
     REQUIRE(thread_of.try_emplace(name, span["tid"]).first->second ==
             span["tid"]);
   }
+}
+
+TEST_CASE("without a file nothing is traced") {
+  const auto tracer = StartTrace("", {.process_name = "p"});
+  REQUIRE_OK(tracer);
+  REQUIRE(*tracer == nullptr);
+  REQUIRE_OK(FinishTrace(tracer->get(), ""));
+}
+
+TEST_CASE("a place where no file can be made is told at once") {
+  const std::string path = NewScratchFolder() + "/none/trace.json";
+  REQUIRE_ERROR(StartTrace(path, {.process_name = "p"}),
+                absl::StatusCode::kNotFound, "--trace_out", path);
+  // A folder above is enough, and the current one is meant by none.
+  REQUIRE_OK(StartTrace(NewScratchFolder() + "/trace.json", {.max_events = 1}));
+  REQUIRE_OK(StartTrace("trace.json", {.max_events = 1}));
 }
 
 TEST_CASE("a place that cannot be written is an error") {
