@@ -31,6 +31,18 @@ struct LentBlock {
   std::shared_ptr<const void> owner;
 };
 
+// Whether a unary request leaves out what only streams have.
+absl::Status CheckIsUnary(const v1::PushPullRequest& request) {
+  const char* field = request.part() != v1::PART_UNSPECIFIED ? "part"
+                      : request.version() != 0               ? "version"
+                      : request.has_shared()                 ? "shared"
+                      : request.released_size() > 0          ? "released"
+                                                             : nullptr;
+  if (field == nullptr) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(field, ": only a call on a PushPullStream may have it"));
+}
+
 std::string Hex(uint64_t fingerprint) {
   return absl::StrCat(absl::Hex(fingerprint, absl::kZeroPad16));
 }
@@ -40,13 +52,16 @@ std::string Hex(uint64_t fingerprint) {
 ParameterHandler::ParameterHandler(const Job& job, const ShardPlan& plan,
                                    int shard, ShardStore& store)
     : fingerprint_(job.fingerprint()),
+      push_encoding_(job.push_encoding()),
+      pull_encoding_(job.pull_encoding()),
       plan_(plan),
       shard_(shard),
       store_(store) {}
 
 // What the three requests have in common.
 template <typename Request>
-absl::Status ParameterHandler::Check(const Request& request) const {
+absl::Status ParameterHandler::Check(const Request& request,
+                                     v1::Encoding encoding) const {
   if (request.job_fingerprint() != fingerprint_) {
     return absl::FailedPreconditionError(absl::StrCat(
         "job fingerprint ", Hex(request.job_fingerprint()),
@@ -64,11 +79,10 @@ absl::Status ParameterHandler::Check(const Request& request) const {
         "block ", request.block(), " of ", plan_.block_count(), ": shard ",
         shard_, " has blocks [", blocks.begin, ", ", blocks.end, ")"));
   }
-  if (request.encoding() != v1::ENCODING_FLOAT32) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("encoding ", static_cast<int>(request.encoding()),
-                     ": this job's is ENCODING_FLOAT32 (",
-                     static_cast<int>(v1::ENCODING_FLOAT32), ")"));
+  if (request.encoding() != encoding) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "encoding ", static_cast<int>(request.encoding()), ": this job's is ",
+        v1::Encoding_Name(encoding), " (", static_cast<int>(encoding), ")"));
   }
   return absl::OkStatus();
 }
@@ -76,7 +90,7 @@ absl::Status ParameterHandler::Check(const Request& request) const {
 template <typename Request>
 absl::StatusOr<PushResult> ParameterHandler::Contribute(
     const Request& request, const FragmentedBytes& payload) {
-  TESSERA_RETURN_IF_ERROR(Check(request));
+  TESSERA_RETURN_IF_ERROR(Check(request, push_encoding_));
   if (request.step() < 0) {
     return absl::InvalidArgumentError(
         absl::StrCat("step ", request.step(), ": steps count from 0"));
@@ -101,7 +115,7 @@ absl::StatusOr<v1::PushResponse> ParameterHandler::Push(
 
 std::optional<PullTicket> ParameterHandler::Pull(const v1::PullRequest& request,
                                                  PullDone done) {
-  if (absl::Status status = Check(request); !status.ok()) {
+  if (absl::Status status = Check(request, pull_encoding_); !status.ok()) {
     done(std::move(status));
     return std::nullopt;
   }
@@ -111,7 +125,7 @@ std::optional<PullTicket> ParameterHandler::Pull(const v1::PullRequest& request,
     PullReply reply;
     reply.header.set_block(block->block);
     reply.header.set_version(block->version);
-    reply.header.set_encoding(v1::ENCODING_FLOAT32);
+    reply.header.set_encoding(pull_encoding_);
     reply.block = Lend(0, *std::move(block));
     done(std::move(reply));
   };
@@ -123,27 +137,92 @@ std::optional<PullTicket> ParameterHandler::Pull(const v1::PullRequest& request,
 std::optional<PullTicket> ParameterHandler::PushPull(
     const v1::PushPullRequest& request, const FragmentedBytes& payload,
     PushPullDone done) {
+  if (absl::Status status = CheckIsUnary(request); !status.ok()) {
+    done(std::move(status));
+    return std::nullopt;
+  }
+  return DoBoth(request, payload, std::move(done));
+}
+
+std::optional<PullTicket> ParameterHandler::StreamCall(
+    const v1::PushPullRequest& request, const FragmentedBytes& payload,
+    PushPullDone done) {
+  switch (request.part()) {
+    case v1::PART_UNSPECIFIED:
+      return DoBoth(request, payload, std::move(done));
+    case v1::PART_PUSH:
+      DoPush(request, payload, done);
+      return std::nullopt;
+    case v1::PART_PULL:
+      return DoPull(request, payload, std::move(done));
+    default:
+      done(absl::InvalidArgumentError(
+          absl::StrCat("part ", static_cast<int>(request.part()),
+                       ": must be PART_PUSH, PART_PULL or left out")));
+      return std::nullopt;
+  }
+}
+
+std::optional<PullTicket> ParameterHandler::DoBoth(
+    const v1::PushPullRequest& request, const FragmentedBytes& payload,
+    PushPullDone done) {
   const absl::StatusOr<PushResult> pushed = Contribute(request, payload);
   if (!pushed.ok()) {
     done(pushed.status());
     return std::nullopt;
   }
+  return Await(request, request.step() + 1, ToProto(pushed->outcome),
+               std::move(done));
+}
+
+void ParameterHandler::DoPush(const v1::PushPullRequest& request,
+                              const FragmentedBytes& payload,
+                              const PushPullDone& done) {
+  const absl::StatusOr<PushResult> pushed = Contribute(request, payload);
+  if (!pushed.ok()) return done(pushed.status());
+  PushPullReply reply;
+  reply.header.set_request_id(request.request_id());
+  reply.header.set_block(request.block());
+  reply.header.set_version(pushed->newest_version);
+  reply.header.set_outcome(ToProto(pushed->outcome));
+  done(std::move(reply));
+}
+
+std::optional<PullTicket> ParameterHandler::DoPull(
+    const v1::PushPullRequest& request, const FragmentedBytes& payload,
+    PushPullDone done) {
+  absl::Status status = Check(request, pull_encoding_);
+  if (status.ok() && payload.size() > 0) {
+    status = absl::InvalidArgumentError(
+        absl::StrCat("pull of block ", request.block(), ": it comes with ",
+                     payload.size(), " bytes where a PART_PULL has none"));
+  }
+  if (!status.ok()) {
+    done(std::move(status));
+    return std::nullopt;
+  }
+  return Await(request, request.version(), v1::PUSH_OUTCOME_UNSPECIFIED,
+               std::move(done));
+}
+
+PullTicket ParameterHandler::Await(const v1::PushPullRequest& request,
+                                   int64_t version, v1::PushOutcome outcome,
+                                   PushPullDone done) {
   auto answer = [this, id = request.request_id(), worker = request.worker_id(),
-                 outcome = pushed->outcome,
+                 outcome,
                  done = std::move(done)](absl::StatusOr<BlockVersion> block) {
     if (!block.ok()) return done(block.status());
     PushPullReply reply;
     reply.header.set_request_id(id);
     reply.header.set_block(block->block);
     reply.header.set_version(block->version);
-    reply.header.set_outcome(ToProto(outcome));
-    reply.header.set_encoding(v1::ENCODING_FLOAT32);
+    reply.header.set_outcome(outcome);
+    reply.header.set_encoding(pull_encoding_);
     reply.block = Lend(worker, *std::move(block));
     done(std::move(reply));
   };
   const int block = request.block();
-  return PullTicket{block,
-                    store_.Pull(block, request.step() + 1, std::move(answer))};
+  return {block, store_.Pull(block, version, std::move(answer))};
 }
 
 BlockVersion ParameterHandler::Lend(uint64_t worker, BlockVersion block) {

@@ -28,6 +28,7 @@ struct PullReply {
   v1::PullResponse header;
   BlockVersion block;
 };
+// The answer to a PART_PUSH has no values, and no owner.
 struct PushPullReply {
   v1::PushPullResponse header;
   BlockVersion block;
@@ -60,10 +61,17 @@ class ParameterHandler {
   // refusal.
   std::optional<PullTicket> Pull(const v1::PullRequest& request, PullDone done);
 
-  // Push, then Pull of the next version; see both.
+  // Push, then Pull of the next version; see both. Refuses requests with fields
+  // that are for streams.
   std::optional<PullTicket> PushPull(const v1::PushPullRequest& request,
                                      const FragmentedBytes& payload,
                                      PushPullDone done);
+
+  // A call on a stream: a PushPull, or the half of one that `part` names.
+  // `payload` is the gradient wherever it came from: `shared` is not looked at.
+  std::optional<PullTicket> StreamCall(const v1::PushPullRequest& request,
+                                       const FragmentedBytes& payload,
+                                       PushPullDone done);
 
   // Ends a wait with CANCELLED; does nothing to one that has ended.
   void Cancel(const PullTicket& ticket) {
@@ -81,14 +89,28 @@ class ParameterHandler {
 
  private:
   template <typename Request>
-  absl::Status Check(const Request& request) const;
+  absl::Status Check(const Request& request, v1::Encoding encoding) const;
   template <typename Request>
   absl::StatusOr<PushResult> Contribute(const Request& request,
                                         const FragmentedBytes& payload);
+  // Both halves of a PushPull, and each alone.
+  std::optional<PullTicket> DoBoth(const v1::PushPullRequest& request,
+                                   const FragmentedBytes& payload,
+                                   PushPullDone done);
+  void DoPush(const v1::PushPullRequest& request,
+              const FragmentedBytes& payload, const PushPullDone& done);
+  std::optional<PullTicket> DoPull(const v1::PushPullRequest& request,
+                                   const FragmentedBytes& payload,
+                                   PushPullDone done);
+  // Asks the store for what the request is to be answered with.
+  PullTicket Await(const v1::PushPullRequest& request, int64_t version,
+                   v1::PushOutcome outcome, PushPullDone done);
   // Counts a block as pulled by this worker, and as lent until it is let go.
   BlockVersion Lend(uint64_t worker, BlockVersion block);
 
   const uint64_t fingerprint_;
+  const v1::Encoding push_encoding_;
+  const v1::Encoding pull_encoding_;
   const ShardPlan plan_;
   const int shard_;
   ShardStore& store_;

@@ -74,7 +74,8 @@ std::optional<PullTicket> ServePushPull(ParameterHandler& handler,
 
 grpc::ByteBuffer StreamAnswer(uint64_t request_id,
                               const absl::StatusOr<PushPullReply>& reply) {
-  if (reply.ok()) return BlockMessage(*reply);
+  if (reply.ok() && reply->block.owner != nullptr) return BlockMessage(*reply);
+  if (reply.ok()) return MakeMessage(reply->header);
   v1::PushPullResponse response;
   response.set_request_id(request_id);
   *response.mutable_error() = ToCallError(reply.status());

@@ -55,9 +55,10 @@ void StreamCall::CancelWaits() {
   std::vector<PullTicket> tickets;
   {
     MutexLock lock(&mutex_);
-    for (const auto& [number, ticket] : calls_) {
-      if (ticket) tickets.push_back(*ticket);
-    }
+    calls_.ForEach(
+        [&tickets](uint64_t, const std::optional<PullTicket>& ticket) {
+          if (ticket) tickets.push_back(*ticket);
+        });
   }
   for (const PullTicket& ticket : tickets) method_.handler->Cancel(ticket);
 }
@@ -96,32 +97,32 @@ void StreamCall::Serve() {
     End(payload.status());
     return;
   }
-  const uint64_t number = ++last_number_;
+  uint64_t key;
   {
     MutexLock lock(&mutex_);
-    calls_.emplace(number, std::nullopt);
+    key = calls_.Add(std::nullopt);
   }
-  auto done = [self = shared_from_this(), number, id = request.request_id()](
+  auto done = [self = shared_from_this(), key, id = request.request_id()](
                   const absl::StatusOr<PushPullReply>& reply) {
-    self->OnAnswer(number, StreamAnswer(id, reply));
+    self->OnAnswer(key, StreamAnswer(id, reply));
   };
-  const auto ticket = method_.handler->PushPull(request, *payload, done);
+  const auto ticket = method_.handler->StreamCall(request, *payload, done);
   bool cancelled = false;
   {
     MutexLock lock(&mutex_);
-    const auto call = calls_.find(number);
-    if (call == calls_.end()) return;
-    call->second = ticket;
+    std::optional<PullTicket>* const call = calls_.Find(key);
+    if (call == nullptr) return;
+    *call = ticket;
     cancelled = finished_ || !why_.ok();
   }
   // The stream ended meanwhile, when this wait was not known yet.
   if (cancelled && ticket) method_.handler->Cancel(*ticket);
 }
 
-void StreamCall::OnAnswer(uint64_t number, grpc::ByteBuffer answer) {
+void StreamCall::OnAnswer(uint64_t key, grpc::ByteBuffer answer) {
   {
     MutexLock lock(&mutex_);
-    calls_.erase(number);
+    calls_.Take(key);
     if (!finished_ && why_.ok()) answers_.push_back(std::move(answer));
   }
   Proceed();

@@ -1,6 +1,6 @@
 // One PushPullStream, on a completion queue.
 //
-//   gRPC -- Read --> handler.PushPull ...waits... answer --> queue -- Write -->
+//   gRPC -- Read --> handler.StreamCall ..waits.. answer --> queue -- Write -->
 //            (one at a time)                       (any order)  (one at a time)
 
 #ifndef TESSERA_SERVER_SERVICE_STREAM_CALL_H_
@@ -14,7 +14,6 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 
@@ -22,12 +21,13 @@
 #include "absl/status/status.h"
 #include "common/base/live_count.h"
 #include "common/base/mutex.h"
+#include "common/base/slot_table.h"
 #include "server/service/parameter_handler.h"
 
 namespace tessera {
 
 // Lives as long as gRPC or the handler will come back to it. A client that
-// half- closes still gets its answers; one that cancels or disappears has its
+// half-closes still gets its answers; one that cancels or disappears has its
 // waits ended.
 class StreamCall : public std::enable_shared_from_this<StreamCall> {
  public:
@@ -66,7 +66,7 @@ class StreamCall : public std::enable_shared_from_this<StreamCall> {
   void ReadNext();
   void OnRead(bool ok);
   void Serve();
-  void OnAnswer(uint64_t number, grpc::ByteBuffer answer);
+  void OnAnswer(uint64_t key, grpc::ByteBuffer answer);
   void OnWritten(bool ok);
   // Starts what can be started: a Write, a Read that was put off, the end.
   void Proceed();
@@ -79,11 +79,10 @@ class StreamCall : public std::enable_shared_from_this<StreamCall> {
   Stream stream_;
   grpc::ByteBuffer request_;  // Of the Read under way.
   void* end_tag_ = nullptr;
-  uint64_t last_number_ = 0;  // Of the calls read; for the reader only.
 
   Mutex mutex_;
-  // Calls that are not answered, by number, with what would cancel them.
-  std::map<uint64_t, std::optional<PullTicket>> calls_ ABSL_GUARDED_BY(mutex_);
+  // Calls that are not answered, with what would cancel them.
+  SlotTable<std::optional<PullTicket>> calls_ ABSL_GUARDED_BY(mutex_);
   std::deque<grpc::ByteBuffer> answers_ ABSL_GUARDED_BY(mutex_);
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool read_put_off_ ABSL_GUARDED_BY(mutex_) = false;

@@ -3,11 +3,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "common/base/check.h"
 #include "common/base/status_macros.h"
+#include "common/rpc/byte_buffer.h"
 #include "common/rpc/call_status.h"
-#include "common/wire/payload_message.h"
-#include "tessera/v1/parameter.pb.h"
+#include "common/wire/encoding.h"
 
 namespace tessera {
 namespace {
@@ -17,111 +16,99 @@ FragmentedBytes::Piece BytesOf(absl::Span<const float> values) {
           values.size() * sizeof(float)};
 }
 
-// PushRequest and PushPullRequest have the same fields.
-template <typename Header>
-Header PushHeader(const ServerIdentity& server, const BlockGradient& gradient,
-                  uint64_t id) {
-  Header header;
-  header.set_job_fingerprint(server.job_fingerprint);
-  header.set_shard(server.shard);
-  header.set_block(gradient.block);
-  header.set_step(gradient.step);
-  header.set_microbatch_begin(gradient.range.begin);
-  header.set_microbatch_end(gradient.range.end);
-  header.set_worker_id(server.worker.value());
-  header.set_loss_sum(gradient.loss_sum);
-  header.set_request_id(id);
-  header.set_encoding(v1::ENCODING_FLOAT32);
-  return header;
-}
-
-absl::Status ErrorOf(const v1::PushPullResponse& response) {
-  if (!response.has_error()) return absl::OkStatus();
-  return FromCallError(response.error());
-}
-absl::Status ErrorOf(const v1::PullResponse&) { return absl::OkStatus(); }
-
 }  // namespace
 
-BlockCall::BlockCall(uint64_t id, Request request, CallbackQueue& callbacks,
-                     LiveCount& outstanding)
+BlockCall::BlockCall(Request request, const ServerIdentity& server,
+                     CallbackQueue& callbacks, LiveCount& outstanding)
     : token_(outstanding),
-      id_(id),
       request_(std::move(request)),
+      server_(server),
       callbacks_(callbacks) {}
 
 int64_t BlockCall::pushed_bytes() const {
-  return static_cast<int64_t>(request_.gradient.values.size() * sizeof(float));
+  return static_cast<int64_t>(request_.gradient.values.size() *
+                              BytesPerValue(server_.push_encoding));
 }
 
 int64_t BlockCall::pulled_bytes() const {
-  return static_cast<int64_t>(request_.to.size() * sizeof(float));
+  if (request_.part == v1::PART_PUSH) return 0;
+  return static_cast<int64_t>(request_.elements *
+                              BytesPerValue(server_.pull_encoding));
 }
 
-grpc::ByteBuffer BlockCall::MakeRequest(const ServerIdentity& server) {
-  return kind() == Kind::kPull ? MakePull(server) : MakePush(server);
-}
-
-grpc::ByteBuffer BlockCall::MakePush(const ServerIdentity& server) {
-  ++holds_;
-  auto released = [self = shared_from_this()] {
-    // This may be inside gRPC, where a callback must not run.
-    if (self->Drop()) self->callbacks_.Post([self] { self->RunCallback(); });
-  };
+v1::PushPullRequest BlockCall::MakeHeader() const {
   const BlockGradient& gradient = request_.gradient;
-  const FragmentedBytes::Piece payload = BytesOf(gradient.values);
-  if (kind() == Kind::kPush) {
-    return MakePayloadMessage(
-        PushHeader<v1::PushRequest>(server, gradient, id_), payload,
-        std::move(released));
+  v1::PushPullRequest header;
+  header.set_job_fingerprint(server_.job_fingerprint);
+  header.set_shard(server_.shard);
+  header.set_block(gradient.block);
+  header.set_worker_id(server_.worker.value());
+  header.set_request_id(id_);
+  header.set_part(request_.part);
+  if (request_.part == v1::PART_PULL) {
+    header.set_version(request_.version);
+    header.set_encoding(server_.pull_encoding);
+    return header;
   }
+  header.set_step(gradient.step);
+  header.set_microbatch_begin(gradient.range.begin);
+  header.set_microbatch_end(gradient.range.end);
+  header.set_loss_sum(gradient.loss_sum);
+  header.set_encoding(server_.push_encoding);
+  return header;
+}
+
+grpc::ByteBuffer BlockCall::MakeRequest() {
+  const v1::PushPullRequest header = MakeHeader();
+  if (request_.part == v1::PART_PULL) {
+    DropFromAfar();
+    return MakeMessage(header);
+  }
+  // The hold passes on to the message.
   return MakePayloadMessage(
-      PushHeader<v1::PushPullRequest>(server, gradient, id_), payload,
-      std::move(released));
+      header, BytesOf(request_.gradient.values),
+      [self = shared_from_this()] { self->DropFromAfar(); });
 }
 
-grpc::ByteBuffer BlockCall::MakePull(const ServerIdentity& server) const {
-  v1::PullRequest request;
-  request.set_job_fingerprint(server.job_fingerprint);
-  request.set_shard(server.shard);
-  request.set_block(request_.gradient.block);
-  request.set_version(request_.version);
-  request.set_encoding(v1::ENCODING_FLOAT32);
-  return MakeMessage(request);
+void BlockCall::DropFromAfar() {
+  // This may be inside gRPC, where a callback must not run.
+  if (!Drop()) return;
+  callbacks_.Post([self = shared_from_this()] { self->RunCallback(); });
 }
 
-absl::Status BlockCall::TakeAnswer(const ReceivedMessage& message) const {
-  switch (kind()) {
-    case Kind::kPushPull:
-      return TakeBlock<v1::PushPullResponse>(message);
-    case Kind::kPull:
-      return TakeBlock<v1::PullResponse>(message);
-    case Kind::kPush:
-      break;  // That it was counted is all there is to know.
+absl::Status BlockCall::TakeAnswer(const v1::PushPullResponse& answer,
+                                   BlockView values) {
+  if (answer.has_error()) return FromCallError(answer.error());
+  // That it was counted is all there is to know.
+  if (request_.part == v1::PART_PUSH) return absl::OkStatus();
+  TESSERA_RETURN_IF_ERROR(CheckAnswer(answer, values));
+  if (request_.view_done == nullptr) {
+    values.bytes().CopyTo(request_.to.data());
+    if (values.Valid()) return absl::OkStatus();
+    return absl::UnavailableError(
+        "the server took its memory back while it was read");
   }
+  values.version_ = answer.version();
+  values.encoding_ = answer.encoding();
+  view_ = std::move(values);
   return absl::OkStatus();
 }
 
-template <typename Response>
-absl::Status BlockCall::TakeBlock(const ReceivedMessage& message) const {
-  Response response;
-  const auto payload = ParsePayloadMessage(message.bytes(), response);
-  if (!payload.ok()) return absl::InternalError(payload.status().message());
-  TESSERA_RETURN_IF_ERROR(ErrorOf(response));
-  const size_t bytes = request_.to.size() * sizeof(float);
+absl::Status BlockCall::CheckAnswer(const v1::PushPullResponse& answer,
+                                    const BlockView& values) const {
   const bool any_version = request_.version < 0;
-  if (response.block() != request_.gradient.block ||
-      (response.version() != request_.version && !any_version) ||
-      response.encoding() != v1::ENCODING_FLOAT32 || payload->size() != bytes) {
-    return absl::InternalError(
-        absl::StrCat("asked for ", bytes, " bytes of block ",
-                     request_.gradient.block, " at version ", request_.version,
-                     ", the server sent ", payload->size(), " bytes of block ",
-                     response.block(), " at version ", response.version(),
-                     " in encoding ", static_cast<int>(response.encoding())));
+  if (answer.block() == request_.gradient.block &&
+      (answer.version() == request_.version || any_version) &&
+      answer.encoding() == server_.pull_encoding &&
+      values.bytes().size() == static_cast<size_t>(pulled_bytes())) {
+    return absl::OkStatus();
   }
-  payload->CopyTo(request_.to.data());
-  return absl::OkStatus();
+  return absl::InternalError(absl::StrCat(
+      "asked for ", pulled_bytes(), " bytes of block ", request_.gradient.block,
+      " at version ", request_.version, " in encoding ",
+      static_cast<int>(server_.pull_encoding), ", the server sent ",
+      values.bytes().size(), " bytes of block ", answer.block(), " at version ",
+      answer.version(), " in encoding ", static_cast<int>(answer.encoding())));
 }
 
 void BlockCall::Finish(absl::Status result) {
@@ -130,9 +117,12 @@ void BlockCall::Finish(absl::Status result) {
 }
 
 void BlockCall::RunCallback() {
-  // What the callback holds goes with it, before the call stops counting.
+  // What the callbacks hold goes with them, before the call stops counting.
   const BlockDone done = std::move(request_.done);
-  done(result_);
+  const ViewDone view_done = std::move(request_.view_done);
+  if (view_done == nullptr) return done(result_);
+  if (!result_.ok()) return view_done(result_);
+  view_done(std::move(view_));
 }
 
 }  // namespace tessera

@@ -14,7 +14,9 @@
 #include "absl/types/span.h"
 #include "common/base/live_count.h"
 #include "common/base/strong_id.h"
-#include "common/rpc/byte_buffer.h"
+#include "common/tensor/fragments.h"
+#include "tessera/v1/parameter.pb.h"
+#include "worker/client/block_view.h"
 #include "worker/client/callback_queue.h"
 #include "worker/client/parameter_client.h"
 
@@ -26,66 +28,80 @@ struct ServerIdentity {
   int shard = 0;
   uint64_t job_fingerprint = 0;
   WorkerId worker;
+  v1::Encoding push_encoding = v1::ENCODING_FLOAT32;
+  v1::Encoding pull_encoding = v1::ENCODING_FLOAT32;
 };
 
 // A call has ended when its result is there *and* gRPC has let go of all
 // payload slices that refer to the caller's memory: an attempt that was given
 // up may still be on its way to the socket, and must not be seen to change.
+//
+// Whoever sends the call first takes a hold on it, under the lock that also
+// guards its ending, so that it cannot end while its message is being made.
 class BlockCall : public std::enable_shared_from_this<BlockCall> {
  public:
-  enum class Kind {
-    kPushPull,
-    kPush,  // The answer's values are not wanted.
-    kPull,
-  };
-
   struct Request {
-    Kind kind = Kind::kPull;
-    BlockGradient gradient;  // Its block and, for pulls, only that.
+    // What is wanted: a PushPull or half of it.
+    v1::Part part = v1::PART_UNSPECIFIED;
+    BlockGradient gradient;  // For PART_PULL its block, and nothing else.
     int64_t version = 0;     // That is asked for.
+    size_t elements = 0;     // Of the block.
+    // Where the values go, and then `done`; or `view_done` alone.
     absl::Span<float> to;
     BlockDone done;
+    ViewDone view_done;
   };
 
-  // Both must outlive the call. The call counts in `outstanding` until its
+  // All must outlive the call. The call counts in `outstanding` until its
   // callback has returned.
-  BlockCall(uint64_t id, Request request, CallbackQueue& callbacks,
-            LiveCount& outstanding);
+  BlockCall(Request request, const ServerIdentity& server,
+            CallbackQueue& callbacks, LiveCount& outstanding);
 
+  // Names the call on the wire; set once, before it is sent.
   uint64_t id() const { return id_; }
-  Kind kind() const { return request_.kind; }
+  void set_id(uint64_t id) { id_ = id; }
+
   // Payload bytes of one attempt, up and down.
   int64_t pushed_bytes() const;
   int64_t pulled_bytes() const;
 
-  // The message to send, for one attempt.
-  grpc::ByteBuffer MakeRequest(const ServerIdentity& server);
+  // Keeps the call from ending until MakeRequest has been called, once.
+  void Hold() { ++holds_; }
 
-  // Takes the answer to an attempt: checks it and, for a pull, copies its
-  // values to where they are wanted. Codes: the call's own error, if it has
-  // one; INTERNAL for an answer that does not fit the request.
-  absl::Status TakeAnswer(const ReceivedMessage& message) const;
+  // The message to send, for one attempt; needs a Hold.
+  grpc::ByteBuffer MakeRequest();
+
+  // Takes the answer to an attempt, and its values: checks them and, when they
+  // are wanted elsewhere, copies them there. Codes: the call's own error, if
+  // it has one; INTERNAL for an answer that does not fit the request;
+  // UNAVAILABLE for values that were taken back while they were copied.
+  absl::Status TakeAnswer(const v1::PushPullResponse& answer, BlockView values);
 
   // Gives the call its result, once. Its callback runs now, on this thread, or
   // on the queue's once the last slice is let go.
   void Finish(absl::Status result);
 
  private:
-  grpc::ByteBuffer MakePush(const ServerIdentity& server);
-  grpc::ByteBuffer MakePull(const ServerIdentity& server) const;
-  template <typename Response>
-  absl::Status TakeBlock(const ReceivedMessage& message) const;
-  // Whether nothing holds the call any more.
+  v1::PushPullRequest MakeHeader() const;
+  absl::Status CheckAnswer(const v1::PushPullResponse& answer,
+                           const BlockView& values) const;
+  // Lets go of one hold. Whether nothing holds the call any more.
   bool Drop() { return holds_.fetch_sub(1) == 1; }
+  // Likewise, and sees to the callback.
+  void DropFromAfar();
   void RunCallback();
 
   const LiveCount::Token token_;  // First, so destroyed last.
-  const uint64_t id_;
   Request request_;
+  const ServerIdentity& server_;
   CallbackQueue& callbacks_;
-  // One for the result that is missing, and one for each slice.
+  uint64_t id_ = 0;
+  // One for the result that is missing, and one for each message that is being
+  // made or refers to the gradient.
   std::atomic<int> holds_ = 1;
-  absl::Status result_;  // Written before the result's hold is dropped.
+  // Written before the result's hold is dropped.
+  absl::Status result_;
+  BlockView view_;
 };
 
 }  // namespace tessera

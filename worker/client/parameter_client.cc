@@ -4,7 +4,6 @@
 #include <grpcpp/completion_queue.h>
 
 #include <algorithm>
-#include <atomic>
 #include <thread>
 #include <utility>
 
@@ -52,20 +51,29 @@ class GrpcParameterClient : public ParameterClient {
                 BlockDone done) override {
     TESSERA_CHECK(gradient.values.size() == BlockSize(gradient.block));
     TESSERA_CHECK(to.empty() || to.size() == gradient.values.size());
-    Start({.kind =
-               to.empty() ? BlockCall::Kind::kPush : BlockCall::Kind::kPushPull,
+    Start({.part = to.empty() ? v1::PART_PUSH : v1::PART_UNSPECIFIED,
            .gradient = gradient,
            .version = gradient.step + 1,
+           .elements = gradient.values.size(),
            .to = to,
            .done = std::move(done)});
+  }
+
+  void PushPullView(const BlockGradient& gradient, ViewDone done) override {
+    TESSERA_CHECK(gradient.values.size() == BlockSize(gradient.block));
+    Start({.gradient = gradient,
+           .version = gradient.step + 1,
+           .elements = gradient.values.size(),
+           .view_done = std::move(done)});
   }
 
   void Pull(int block, int64_t version, absl::Span<float> to,
             BlockDone done) override {
     TESSERA_CHECK(to.size() == BlockSize(block));
-    Start({.kind = BlockCall::Kind::kPull,
+    Start({.part = v1::PART_PULL,
            .gradient = {.block = block},
            .version = version,
+           .elements = to.size(),
            .to = to,
            .done = std::move(done)});
   }
@@ -90,13 +98,12 @@ class GrpcParameterClient : public ParameterClient {
   void Start(BlockCall::Request request) {
     ServerLink& link = *links_[static_cast<size_t>(
         plan_.ShardOfBlock(request.gradient.block))];
-    link.Start(std::make_shared<BlockCall>(++last_id_, std::move(request),
+    link.Start(std::make_shared<BlockCall>(std::move(request), link.server(),
                                            callbacks_, outstanding_));
   }
 
   const ShardPlan plan_;
   TrafficCounters traffic_;
-  std::atomic<uint64_t> last_id_ = 0;
   LiveCount outstanding_;
   CallbackQueue callbacks_;
   grpc::CompletionQueue queue_;
@@ -125,7 +132,9 @@ absl::StatusOr<std::unique_ptr<ParameterClient>> ParameterClient::Create(
     client->AddServer({.address = address,
                        .shard = shard,
                        .job_fingerprint = options.job_fingerprint,
-                       .worker = options.worker},
+                       .worker = options.worker,
+                       .push_encoding = options.push_encoding,
+                       .pull_encoding = options.pull_encoding},
                       options.unreachable_after, std::move(channel));
   }
   return client;

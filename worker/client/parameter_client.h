@@ -18,6 +18,8 @@
 #include "common/plan/reduction_tree.h"
 #include "common/plan/shard_plan.h"
 #include "common/rpc/credentials.h"
+#include "tessera/v1/encoding.pb.h"
+#include "worker/client/block_view.h"
 
 namespace tessera {
 
@@ -30,6 +32,9 @@ struct ParameterClientOptions {
   // UNAVAILABLE. Until then they are repeated with growing pauses.
   absl::Duration unreachable_after = absl::Seconds(60);
   ChannelSecurity security;
+  // How the job says that values travel.
+  v1::Encoding push_encoding = v1::ENCODING_FLOAT32;
+  v1::Encoding pull_encoding = v1::ENCODING_FLOAT32;
 };
 
 struct BlockGradient {
@@ -51,6 +56,7 @@ struct ClientTraffic {
 // Called exactly once for each call, on a thread of the client's, which must
 // not be kept long.
 using BlockDone = std::function<void(absl::Status)>;
+using ViewDone = std::function<void(absl::StatusOr<BlockView>)>;
 
 // Thread-safe.
 class ParameterClient {
@@ -70,6 +76,10 @@ class ParameterClient {
   // naming the server, after `unreachable_after`.
   virtual void PushPull(const BlockGradient& gradient, absl::Span<float> to,
                         BlockDone done) = 0;
+
+  // As PushPull, but gives the values where they arrived instead of copying
+  // them. The gradient must stay as it is until `done` is called.
+  virtual void PushPullView(const BlockGradient& gradient, ViewDone done) = 0;
 
   // Writes the block at `version` to `to` and calls `done`. Waits for the
   // version if it is the next to come. Codes: as PushPull.

@@ -1,11 +1,18 @@
 // A client's link to one server: the calls that it has not answered, the stream
-// that carries pushes, and what happens when that breaks.
+// that carries them, and what happens when that breaks.
 //
-//   Start --> to_stream_ --(one Write at a time)--> StreamSession --> answers
-//        \--> to_call_ ------------------------> UnaryAttempts --> answers
+//   Start --> CallQueue --(one Write at a time)--> StreamSession --> answers
+//                 ^                                      |
+//                 +---- a failure of the transport: <----+
+//                       everything unanswered is sent again, after a pause
 //
-//   a failure of the transport: everything unanswered goes back into the
-//   queues, and out again after a pause
+// Nothing but the callers' own memory waits for being sent: a call becomes a
+// message when the one before it has gone to the socket, so gRPC holds one
+// message, which refers to the caller's gradient, and the system's socket
+// buffer what TCP allows. Answers need no bound of their own: each has its
+// place already, and one is read at a time. So nothing can deadlock, however
+// long the answers are in coming: a message waits for the server to read, and
+// that waits for nobody.
 
 #ifndef TESSERA_WORKER_CLIENT_SERVER_LINK_H_
 #define TESSERA_WORKER_CLIENT_SERVER_LINK_H_
@@ -16,25 +23,21 @@
 
 #include <atomic>
 #include <cstdint>
-#include <deque>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/base/live_count.h"
 #include "common/base/mutex.h"
 #include "worker/client/block_call.h"
+#include "worker/client/call_queue.h"
 #include "worker/client/callback_queue.h"
 #include "worker/client/reachability.h"
 #include "worker/client/stream_session.h"
-#include "worker/client/unary_attempt.h"
 
 namespace tessera {
 
@@ -54,7 +57,10 @@ class ServerLink : public StreamSession::Listener {
              TrafficCounters& traffic);
   ~ServerLink() override;
 
-  // Repeats the call until it has an answer, or there is no hope.
+  const ServerIdentity& server() const { return server_; }
+
+  // Repeats the call until it has an answer, or there is no hope. It must have
+  // been made for this link's server.
   void Start(std::shared_ptr<BlockCall> call);
 
   // Ends all calls with CANCELLED, on the callbacks' thread.
@@ -65,35 +71,26 @@ class ServerLink : public StreamSession::Listener {
   void Close();
 
  private:
-  using CallPtr = std::shared_ptr<BlockCall>;
-  // Calls to end, once the lock is released.
-  using Endings = std::vector<std::pair<CallPtr, absl::Status>>;
+  using CallPtr = CallQueue::CallPtr;
+  // Calls that are taken out, to be ended once the lock is released.
+  struct Endings {
+    std::vector<CallPtr> calls;
+    absl::Status why;
+  };
 
   void OnWritable(StreamSession& session) override;
   void OnMessage(StreamSession& session, ReceivedMessage message) override;
   void OnEnd(StreamSession& session, const absl::Status& why) override;
-  void OnUnaryEnd(uint64_t id, absl::StatusOr<ReceivedMessage> message);
 
   // Sends what can be sent now. gRPC is never entered with the lock held.
   void Pump();
-  void PumpStream();
-  void PumpUnary();
-  void StartUnary(const CallPtr& call);
-
-  // Takes a call out, to end it; null when it has ended.
-  CallPtr TakeCall(uint64_t id);
-  // Ends a call that was taken out with what its answer says.
-  void EndWith(BlockCall& call, const ReceivedMessage& message);
+  // Ends a call with what its answer says, if it has not ended.
+  void TakeAnswer(const v1::PushPullResponse& answer, BlockView values);
   // An attempt at this call came to nothing, through no fault of its own.
-  void Retry(uint64_t id, const absl::Status& why);
+  void Repeat(uint64_t id, const absl::Status& why);
   void Wake();
+  void End(const Endings& endings);
 
-  void Enqueue(const CallPtr& call) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The next of these calls that has not ended; null when there is none.
-  CallPtr PopCall(std::deque<uint64_t>& ids)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  Endings TakeAll(const absl::Status& why, bool only_streamed)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // After a failure of the transport: pauses, or gives up on all calls.
   Endings Pause(const absl::Status& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Annotate(const absl::Status& status) const;
@@ -105,19 +102,14 @@ class ServerLink : public StreamSession::Listener {
   CallbackQueue& callbacks_;
   TrafficCounters& traffic_;
   grpc::GenericStub stub_;
-  LiveCount live_;  // Sessions and attempts.
+  LiveCount live_;  // Sessions.
 
   Mutex mutex_;
-  std::map<uint64_t, CallPtr> calls_ ABSL_GUARDED_BY(mutex_);
-  // Ids to be sent; some may have ended.
-  std::deque<uint64_t> to_stream_ ABSL_GUARDED_BY(mutex_);
-  std::deque<uint64_t> to_call_ ABSL_GUARDED_BY(mutex_);
+  CallQueue calls_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<StreamSession> session_ ABSL_GUARDED_BY(mutex_);
   bool writable_ ABSL_GUARDED_BY(mutex_) = false;
   // When the session's stream began; nothing before that.
   std::optional<absl::Time> began_ ABSL_GUARDED_BY(mutex_);
-  std::map<uint64_t, std::shared_ptr<UnaryAttempt>> attempts_
-      ABSL_GUARDED_BY(mutex_);
   Reachability reachability_ ABSL_GUARDED_BY(mutex_);
   bool paused_ ABSL_GUARDED_BY(mutex_) = false;
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;

@@ -8,6 +8,7 @@
 
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -215,6 +216,87 @@ TEST_CASE("calls on a stream overtake each other and fail alone") {
   }
   REQUIRE(ids == std::set<uint64_t>{1, 4});
   REQUIRE_OK(FromGrpcStatus(stream->Finish()));
+}
+
+TEST_CASE("a call on a stream may be half of a PushPull") {
+  Fixture f;
+  grpc::ClientContext context;
+  const std::unique_ptr<Stream> stream = f.stub->PushPullStream(&context);
+  const auto ask = [&](const v1::PushPullRequest& request) {
+    REQUIRE(stream->Write(request));
+    v1::PushPullResponse response;
+    REQUIRE(stream->Read(&response));
+    REQUIRE(response.request_id() == request.request_id());
+    return response;
+  };
+  // A push is answered at once, without values.
+  v1::PushPullRequest push = f.Request(1, 0, {0, 2});
+  push.set_part(v1::PART_PUSH);
+  push.set_request_id(1);
+  v1::PushPullResponse response = ask(push);
+  REQUIRE(response.outcome() == v1::PUSH_OUTCOME_ADDED);
+  REQUIRE(response.version() == 0);
+  REQUIRE(response.payload().empty());
+  REQUIRE(ask(push).outcome() == v1::PUSH_OUTCOME_DUPLICATE);
+
+  // A pull waits for its version.
+  v1::PushPullRequest pull = f.Request(1, 0, {});
+  pull.clear_payload();
+  pull.set_part(v1::PART_PULL);
+  pull.set_version(1);
+  pull.set_request_id(2);
+  REQUIRE(stream->Write(pull));
+  push = f.Request(1, 0, {2, 4});
+  push.set_part(v1::PART_PUSH);
+  push.set_request_id(3);
+  REQUIRE(stream->Write(push));
+  for (int i = 0; i < 2; ++i) {
+    REQUIRE(stream->Read(&response));
+    REQUIRE(response.version() == 1);
+    const bool pulled = response.request_id() == 2;
+    REQUIRE(response.payload().size() == (pulled ? 64 : 0));
+    REQUIRE(response.outcome() == (pulled ? v1::PUSH_OUTCOME_UNSPECIFIED
+                                          : v1::PUSH_OUTCOME_COMPLETED));
+  }
+
+  // What is no half of anything.
+  const auto refused = [&](const v1::PushPullRequest& request) {
+    return FromCallError(ask(request).error());
+  };
+  pull.set_payload("much");
+  REQUIRE_ERROR(refused(pull), Code::kInvalidArgument, "PART_PULL", "4 bytes");
+  pull.clear_payload();
+  pull.set_version(7);
+  REQUIRE_ERROR(refused(pull), Code::kOutOfRange, "7");
+  push.set_part(static_cast<v1::Part>(9));
+  REQUIRE_ERROR(refused(push), Code::kInvalidArgument, "part 9");
+  context.TryCancel();
+  stream->Finish();
+}
+
+TEST_CASE("what only streams have is refused elsewhere") {
+  Fixture f;
+  const uint64_t before = f.store.StateHash();
+  const std::map<std::string, v1::PushPullRequest> requests = [&] {
+    std::map<std::string, v1::PushPullRequest> all;
+    for (const std::string field : {"part", "version", "shared", "released"}) {
+      all[field] = f.Request(0, 0, {0, 4});
+    }
+    all["part"].set_part(v1::PART_PUSH);
+    all["version"].set_version(1);
+    all["shared"].mutable_shared();
+    all["released"].add_released(1);
+    return all;
+  }();
+  for (const auto& [field, request] : requests) {
+    CAPTURE(field);
+    grpc::ClientContext context;
+    v1::PushPullResponse response;
+    REQUIRE_ERROR(
+        FromGrpcStatus(f.stub->PushPull(&context, request, &response)),
+        Code::kInvalidArgument, field, "only");
+  }
+  REQUIRE(f.store.StateHash() == before);
 }
 
 TEST_CASE("a half-closed stream waits for the answers it owes") {
