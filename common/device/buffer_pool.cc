@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <deque>
 #include <map>
-#include <vector>
 
 #include "common/base/check.h"
 #include "common/base/mutex.h"
@@ -54,7 +54,14 @@ class PoolCore {
     MutexLock lock(&mutex_);
     const size_t bytes = buffer->bytes;
     usage_.in_use_bytes -= static_cast<int64_t>(bytes);
-    idle_[bytes].push_back(std::move(buffer));
+    std::deque<std::unique_ptr<PooledBuffer>>& idle = idle_[bytes];
+    // Those of the source are to be used first, or those that stand in for them
+    // would, once made, be preferred for ever.
+    if (source_ != nullptr && buffer->source == nullptr) {
+      idle.push_front(std::move(buffer));
+    } else {
+      idle.push_back(std::move(buffer));
+    }
   }
 
   BufferPool::Usage usage() const {
@@ -102,7 +109,7 @@ class PoolCore {
   const std::shared_ptr<HostMemorySource> source_;
 
   mutable Mutex mutex_;
-  std::map<size_t, std::vector<std::unique_ptr<PooledBuffer>>> idle_
+  std::map<size_t, std::deque<std::unique_ptr<PooledBuffer>>> idle_
       ABSL_GUARDED_BY(mutex_);
   BufferPool::Usage usage_ ABSL_GUARDED_BY(mutex_);
 };

@@ -110,9 +110,8 @@ absl::StatusOr<UniqueFd> ConnectToPeer(const std::array<uint8_t, 16>& name,
   } while (result != 0 && errno == EINTR);
   if (result == 0) return fd;
   if (errno == EAGAIN) {
-    return absl::DeadlineExceededError(absl::StrCat(
-        "the server takes no connection to share memory over, within ",
-        absl::FormatDuration(timeout)));
+    return absl::DeadlineExceededError(
+        "the server took no connection to share memory over in time");
   }
   return absl::UnavailableError(
       absl::StrCat("nobody offers memory at the socket of this offer: ",
@@ -145,8 +144,7 @@ absl::Status AwaitMessage(int socket, absl::Duration timeout) {
   } while (result < 0 && errno == EINTR);
   if (result > 0) return absl::OkStatus();
   return absl::DeadlineExceededError(
-      absl::StrCat("no answer to share memory from the server within ",
-                   absl::FormatDuration(timeout)));
+      "the server did not answer in time whether it shares memory");
 }
 
 absl::Status SendMessage(int socket, const void* message, size_t bytes,

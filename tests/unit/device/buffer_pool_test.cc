@@ -1,6 +1,8 @@
 #include "common/device/buffer_pool.h"
 
 #include <catch2/catch.hpp>
+#include <cstdlib>
+#include <memory>
 #include <optional>
 #include <random>
 #include <thread>
@@ -97,6 +99,71 @@ TEST_CASE("no memory is an error, and nothing is counted") {
   REQUIRE_ERROR(pool.Get(100), absl::StatusCode::kResourceExhausted, "100");
   REQUIRE(pool.usage().total_bytes == 0);
   REQUIRE(pool.usage().in_use_bytes_max == 0);
+}
+
+// Room for so many pieces.
+class SmallSource final : public HostMemorySource {
+ public:
+  explicit SmallSource(int pieces) : left_(pieces) {}
+
+  absl::StatusOr<void*> Allocate(size_t bytes) override {
+    if (left_ == 0) return absl::ResourceExhaustedError("used up");
+    --left_;
+    return std::aligned_alloc(64, (bytes + 63) / 64 * 64);
+  }
+  void Free(void* data, size_t) override {
+    ++left_;
+    std::free(data);
+  }
+
+  int left() const { return left_; }
+
+ private:
+  int left_;
+};
+
+TEST_CASE("buffers come from the source while it lasts, then from the device") {
+  FailingDevice device;
+  const auto source = std::make_shared<SmallSource>(2);
+  BufferRef survivor;
+  {
+    BufferPool pool(device, MemoryKind::kHost, source);
+    const BufferRef a = Get(pool, 100);
+    survivor = Get(pool, 100);
+    REQUIRE(device.allocations() == 0);
+    const BufferRef c = Get(pool, 100);
+    REQUIRE(device.allocations() == 1);
+    REQUIRE(pool.usage().in_use_bytes == 300);
+    device.FailAfter(0);
+    REQUIRE_ERROR(pool.Get(100), absl::StatusCode::kResourceExhausted, "100");
+  }
+  REQUIRE(source->left() == 0);
+  survivor.floats()[24] = 7;
+  survivor = BufferRef();
+  REQUIRE(source->left() == 2);
+}
+
+TEST_CASE("buffers of a source are used again, too") {
+  FailingDevice device;
+  const auto source = std::make_shared<SmallSource>(1);
+  BufferPool pool(device, MemoryKind::kHost, source);
+  void* const data = Get(pool, 100).data();
+  REQUIRE(source->left() == 0);
+  REQUIRE(Get(pool, 100).data() == data);
+  REQUIRE(device.allocations() == 0);
+}
+
+TEST_CASE("idle buffers of the source are preferred") {
+  FailingDevice device;
+  const auto source = std::make_shared<SmallSource>(1);
+  BufferPool pool(device, MemoryKind::kHost, source);
+  std::optional<BufferRef> first = Get(pool, 100);
+  std::optional<BufferRef> stand_in = Get(pool, 100);
+  void* const data = first->data();
+  const bool other_way_round = GENERATE(false, true);
+  (other_way_round ? stand_in : first).reset();
+  (other_way_round ? first : stand_in).reset();
+  REQUIRE(Get(pool, 100).data() == data);
 }
 
 TEST_CASE("threads share, drop and reuse") {
