@@ -15,9 +15,11 @@ namespace internal {
 struct PooledBuffer {
   explicit PooledBuffer(Memory memory)
       : data(memory.data()), bytes(memory.bytes()), own(std::move(memory)) {}
-  PooledBuffer(std::shared_ptr<HostMemorySource> from, void* d, size_t b)
-      : data(d), bytes(b), source(std::move(from)) {}
+  PooledBuffer(std::shared_ptr<HostMemorySource> from, HostPin p, void* d,
+               size_t b)
+      : data(d), bytes(b), source(std::move(from)), pin(std::move(p)) {}
   ~PooledBuffer() {
+    pin = HostPin();
     if (source != nullptr) source->Free(data, bytes);
   }
 
@@ -26,6 +28,7 @@ struct PooledBuffer {
   // Whose the bytes are: one of the two.
   const Memory own;
   const std::shared_ptr<HostMemorySource> source;
+  HostPin pin;  // Of the source's memory.
 
   std::atomic<int> shares = 0;
   // Set while in use: buffers may outlive their pool.
@@ -71,14 +74,25 @@ class PoolCore {
 
  private:
   absl::StatusOr<std::unique_ptr<PooledBuffer>> Make(size_t bytes) const {
-    if (source_ != nullptr) {
-      const absl::StatusOr<void*> data = source_->Allocate(bytes);
-      if (data.ok()) {
-        return std::make_unique<PooledBuffer>(source_, *data, bytes);
-      }
+    if (std::unique_ptr<PooledBuffer> buffer = MakeFromSource(bytes)) {
+      return buffer;
     }
     TESSERA_ASSIGN_OR_RETURN(Memory memory, device_.Allocate(kind_, bytes));
     return std::make_unique<PooledBuffer>(std::move(memory));
+  }
+
+  // Null where the source has no memory, or the device cannot pin it.
+  std::unique_ptr<PooledBuffer> MakeFromSource(size_t bytes) const {
+    if (source_ == nullptr) return nullptr;
+    const absl::StatusOr<void*> data = source_->Allocate(bytes);
+    if (!data.ok()) return nullptr;
+    absl::StatusOr<HostPin> pin = device_.Pin(*data, bytes);
+    if (!pin.ok()) {
+      source_->Free(*data, bytes);
+      return nullptr;
+    }
+    return std::make_unique<PooledBuffer>(source_, *std::move(pin), *data,
+                                          bytes);
   }
 
   std::unique_ptr<PooledBuffer> Reuse(size_t bytes) {

@@ -65,9 +65,9 @@ class BufferPool {
     int64_t total_bytes = 0;       // In use, or kept for use.
   };
 
-  // New buffers come from `source` as long as that can give any, and from the
-  // device otherwise, or without a source. Only a pool of kHost may have one; a
-  // device that pins host memory has to pin what comes from there.
+  // New buffers come from `source` as long as that can give any that the device
+  // can pin, and from the device otherwise, or without a source. Only a pool of
+  // kHost may have one.
   BufferPool(Device& device, MemoryKind kind,
              std::shared_ptr<HostMemorySource> source = nullptr);
   ~BufferPool();

@@ -22,4 +22,21 @@ Memory& Memory::operator=(Memory&& other) noexcept {
   return *this;
 }
 
+HostPin::~HostPin() {
+  if (data_ != nullptr) device_->Unpin(data_);
+}
+
+HostPin::HostPin(HostPin&& other) noexcept
+    : device_(other.device_), data_(std::exchange(other.data_, nullptr)) {}
+
+HostPin& HostPin::operator=(HostPin&& other) noexcept {
+  std::swap(device_, other.device_);
+  std::swap(data_, other.data_);
+  return *this;
+}
+
+absl::StatusOr<HostPin> Device::Pin(void*, size_t) { return HostPin(); }
+
+void Device::Unpin(void*) {}
+
 }  // namespace tessera

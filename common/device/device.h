@@ -1,8 +1,7 @@
 // What a device must supply: memory, streams, events, copies.
 //
-// cpu/ implements this contract and a GPU's backend would too; everything above
-// sees only this header, and one suite (tests/contract/device) runs over every
-// implementation.
+// cpu/ and cuda/ implement this contract; everything above sees only this
+// header, and one suite (tests/contract/device) runs over every implementation.
 //
 //   host thread   --- Copy, Zero, Record --->  Stream  (work runs in order)
 //                                                |
@@ -60,6 +59,22 @@ class Memory {
   size_t bytes_ = 0;
 };
 
+// Keeps host memory that came from elsewhere pinned; lets it go at the end. The
+// memory and the device must outlive it. Move-only.
+class HostPin {
+ public:
+  HostPin() = default;
+  // For implementations of Device.
+  HostPin(Device* device, void* data) : device_(device), data_(data) {}
+  ~HostPin();
+  HostPin(HostPin&& other) noexcept;
+  HostPin& operator=(HostPin&& other) noexcept;
+
+ private:
+  Device* device_ = nullptr;
+  void* data_ = nullptr;
+};
+
 // A point in a stream. One that was never recorded counts as passed. Owned by
 // the caller; the device must outlive it. Not thread-safe.
 class Event {
@@ -111,15 +126,24 @@ class Device {
   // `bytes` may be 0, which gives a piece that nobody may look into.
   virtual absl::StatusOr<Memory> Allocate(MemoryKind kind, size_t bytes) = 0;
 
+  // Makes host memory that is not of this device as good as kHost. It must
+  // begin and end at a page, or share its last page with no other pinned
+  // memory. Devices to which all host memory is alike have nothing to do.
+  virtual absl::StatusOr<HostPin> Pin(void* data, size_t bytes);
+
   virtual absl::StatusOr<std::unique_ptr<Stream>> CreateStream() = 0;
 
   virtual absl::StatusOr<std::unique_ptr<Event>> CreateEvent() = 0;
 
  private:
+  friend class HostPin;
   friend class Memory;
 
   // Gives back what Allocate made. Must not fail, even on a lost device.
   virtual void Free(MemoryKind kind, void* data, size_t bytes) = 0;
+
+  // Undoes Pin. Must not fail either.
+  virtual void Unpin(void* data);
 };
 
 }  // namespace tessera

@@ -12,8 +12,10 @@
 namespace tessera {
 
 // "cpu", "cuda", or "auto": the best that this build and machine have;
-// Device::name says which. Codes: FAILED_PRECONDITION when this build has no
-// such device, INVALID_ARGUMENT for any other name.
+// Device::name says which. Codes: FAILED_PRECONDITION when this build or
+// machine has no such device, INVALID_ARGUMENT for any other name, else as
+// common/device/device.h for a GPU that is there but cannot be used, also for
+// "auto".
 absl::StatusOr<std::unique_ptr<Device>> MakeDevice(absl::string_view name);
 
 }  // namespace tessera

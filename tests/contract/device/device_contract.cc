@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -174,6 +176,31 @@ TEST_CASE("an event orders two streams and this thread") {
     REQUIRE_OK((*event)->Synchronize());
     REQUIRE(std::memcmp(target.data(), pattern.data(), kBytes) == 0);
   }
+}
+
+TEST_CASE("pinned memory of others is copied to and from, and stays theirs") {
+  const auto device = MakeDeviceUnderTest();
+  const auto stream = CreateStream(*device);
+  constexpr size_t kBytes = 1 << 16;
+  const std::unique_ptr<void, decltype(&std::free)> owned(
+      std::aligned_alloc(4096, kBytes), &std::free);
+  const auto pattern = Pattern(kBytes, 2);
+  std::memcpy(owned.get(), pattern.data(), kBytes);
+  const Memory memory = Allocate(*device, MemoryKind::kDevice, kBytes);
+  {
+    auto pinned = device->Pin(owned.get(), kBytes);
+    REQUIRE_OK(pinned);
+    HostPin pin = *std::move(pinned);
+    const HostPin moved = std::move(pin);
+    REQUIRE_OK(stream->Copy(memory.data(), owned.get(), kBytes));
+    REQUIRE_OK(stream->Synchronize());
+    std::memset(owned.get(), 0, kBytes);
+    REQUIRE_OK(stream->Copy(owned.get(), memory.data(), kBytes));
+    REQUIRE_OK(stream->Synchronize());
+  }
+  REQUIRE(std::memcmp(owned.get(), pattern.data(), kBytes) == 0);
+  // It can be pinned again.
+  REQUIRE_OK(device->Pin(owned.get(), kBytes));
 }
 
 TEST_CASE("the end of a stream waits for its work") {

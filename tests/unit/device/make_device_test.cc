@@ -15,7 +15,8 @@ TEST_CASE("cpu and auto give the processor") {
 
 TEST_CASE("cuda says that this build has none") {
   REQUIRE_ERROR(MakeDevice("cuda"), absl::StatusCode::kFailedPrecondition,
-                "cuda", "this build has no CUDA");
+                "cuda", "this build has no CUDA", "--config=cuda",
+                "use cpu or auto");
 }
 
 TEST_CASE("other names are refused, with those there are") {

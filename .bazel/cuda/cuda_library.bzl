@@ -1,0 +1,144 @@
+"""Libraries of GPU code, from one source for GPUs and for tests without one."""
+
+load(":toolkit.bzl", "CudaArchitecturesInfo", "CudaToolkitInfo")
+
+# Sums and optimizers give the same bits on every device: nothing is fused
+# (-fmad=false), and divisions, square roots and denormals are IEEE's, which
+# nvcc does unless told otherwise; said here so that nobody tells it.
+_ARITHMETIC = [
+    "-fmad=false",
+    "-ftz=false",
+    "-prec-div=true",
+    "-prec-sqrt=true",
+]
+
+_HOST_FLAGS = [
+    "-fPIC",
+    "-ffp-contract=off",
+    "-fno-omit-frame-pointer",
+    "-Wall",
+]
+
+def _gencode(architectures):
+    flags = []
+    for name in architectures:
+        flags += ["-gencode", "arch=compute_%s,code=sm_%s" % (name, name)]
+    newest = architectures[-1]
+    return flags + [
+        "-gencode",
+        "arch=compute_%s,code=compute_%s" % (newest, newest),
+    ]
+
+def _cuda_objects_impl(ctx):
+    toolkit = ctx.attr._toolkit[CudaToolkitInfo]
+    architectures = ctx.attr._architectures[CudaArchitecturesInfo].names
+    context = cc_common.merge_compilation_contexts(
+        # buildifier: disable=native-cc-common
+        compilation_contexts =
+            [dep[CcInfo].compilation_context for dep in ctx.attr.deps],  # buildifier: disable=native-cc-info
+    )
+    objects = []
+    for source in ctx.files.srcs:
+        stem = source.basename[:-len(".cu")]
+        output = ctx.actions.declare_file(stem + ".cu.pic.o")
+        arguments = ctx.actions.args()
+        arguments.add_all(["-c", source, "-o", output])
+        arguments.add_all(["-std=c++20", "-O3", "-lineinfo"] + _ARITHMETIC)
+        arguments.add_all(["-Werror", "all-warnings"])
+
+        # Of no use but to compile again with another nvcc.
+        arguments.add("-DTESSERA_NVCC=" + toolkit.version)
+        arguments.add_joined("-Xcompiler", _HOST_FLAGS, join_with = ",")
+        arguments.add_all(_gencode(architectures))
+        arguments.add_all(context.quote_includes, before_each = "-I")
+        ctx.actions.run(
+            executable = toolkit.nvcc,
+            arguments = [arguments],
+            inputs = depset(
+                [source] + ctx.files.hdrs,
+                transitive = [context.headers],
+            ),
+            outputs = [output],
+            mnemonic = "CudaCompile",
+            progress_message = "Compiling %s with nvcc %s" %
+                               (source.short_path, toolkit.version),
+            use_default_shell_env = True,
+        )
+        objects.append(output)
+    return [DefaultInfo(files = depset(objects))]
+
+_cuda_objects = rule(
+    implementation = _cuda_objects_impl,
+    attrs = {
+        "deps": attr.label_list(providers = [CcInfo]),  # buildifier: disable=native-cc-info
+        "hdrs": attr.label_list(allow_files = [".h"]),
+        "srcs": attr.label_list(allow_files = [".cu"]),
+        "_architectures": attr.label(default = "//.bazel/cuda:architectures"),
+        "_toolkit": attr.label(default = "@cuda//:toolkit"),
+    },
+)
+
+def cuda_library(
+        name,
+        hdrs = [],
+        srcs = [],
+        kernels = [],
+        deps = [],
+        cuda_deps = [],
+        visibility = None):
+    """A library over the CUDA runtime, and its twin for tests.
+
+    `name` is compiled by nvcc (kernels) and the C++ compiler (srcs) and needs a
+    toolkit; wildcards leave it out, so that only what is built for GPUs depends
+    on it. `name`_on_host is the same source compiled by the C++ compiler alone,
+    over a stand-in for the runtime: for tests, and tests only.
+
+    Args:
+      name: of the library.
+      hdrs: headers. What includes them may include <cuda_runtime_api.h>.
+      srcs: C++ sources.
+      kernels: .cu sources. They launch through common/device/cuda/launch.h.
+      deps: ordinary libraries.
+      cuda_deps: other cuda_libraries.
+      visibility: of both.
+    """
+    objects = []
+    if kernels:
+        _cuda_objects(
+            name = name + "_objects",
+            srcs = kernels,
+            hdrs = hdrs,
+            tags = ["manual"],
+            visibility = ["//visibility:private"],
+            deps = deps + cuda_deps,
+        )
+        objects = [name + "_objects"]
+    native.cc_library(
+        name = name,
+        srcs = srcs + objects,
+        hdrs = hdrs,
+        tags = ["manual"],
+        visibility = visibility,
+        deps = deps + cuda_deps + ["@cuda//:runtime"],
+    )
+    copies = [kernel + ".cc" for kernel in kernels]
+    for kernel, copy in zip(kernels, copies):
+        native.genrule(
+            name = name + "_" + kernel.replace(".", "_"),
+            srcs = [kernel],
+            outs = [copy],
+            cmd = "cp $< $@",
+            visibility = ["//visibility:private"],
+        )
+    native.cc_library(
+        name = name + "_on_host",
+        testonly = True,
+        srcs = srcs + copies,
+        hdrs = hdrs,
+        visibility = visibility,
+        deps = deps + [_on_host(dep) for dep in cuda_deps] +
+               ["//tests/support/fake_cuda"],
+    )
+
+def _on_host(label):
+    return label + "_on_host" if ":" in label else label + ":" + label.split("/")[-1] + "_on_host"
