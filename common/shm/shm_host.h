@@ -24,10 +24,9 @@
 namespace tessera {
 
 // One worker's share in the server's region, and the server's in its. Dropping
-// it ends it; it may outlive its host. Thread-safe.
+// it revokes it; it may outlive its host. Thread-safe.
 class ShmSession {
  public:
-  // Revokes.
   virtual ~ShmSession() = default;
 
   // What to send to the worker: see ShmOffer. A secret.

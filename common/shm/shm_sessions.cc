@@ -37,9 +37,14 @@ absl::StatusOr<std::shared_ptr<ShmSession>> ShmSessions::Add(
   TESSERA_ASSIGN_OR_RETURN(const Lease lease, leases_->Grant());
   auto session =
       std::make_shared<ShmSessionImpl>(shared_from_this(), offer, lease);
-  MutexLock lock(&mutex_);
-  expected_[offer.token] = session;
-  return session;
+  {
+    MutexLock lock(&mutex_);
+    expected_[offer.token] = session;
+  }
+  ShmSession* const handle = session.get();
+  return std::shared_ptr<ShmSession>(
+      handle,
+      [session = std::move(session)](ShmSession*) { session->Revoke(); });
 }
 
 std::shared_ptr<ShmSessionImpl> ShmSessions::Claim(
@@ -47,7 +52,7 @@ std::shared_ptr<ShmSessionImpl> ShmSessions::Claim(
   MutexLock lock(&mutex_);
   const auto found = expected_.find(token);
   if (found == expected_.end()) return nullptr;
-  std::shared_ptr<ShmSessionImpl> session = found->second.lock();
+  std::shared_ptr<ShmSessionImpl> session = std::move(found->second);
   expected_.erase(found);
   return session;
 }

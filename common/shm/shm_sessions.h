@@ -26,7 +26,8 @@ absl::StatusOr<std::array<uint8_t, 16>> RandomBytes();
 
 class ShmSessions;
 
-// Thread-safe.
+// Whoever asked for it holds a handle that revokes; the host's thread may hold
+// the session itself a moment longer. Thread-safe.
 class ShmSessionImpl final : public ShmSession {
  public:
   ShmSessionImpl(std::shared_ptr<ShmSessions> sessions, const ShmOffer& offer,
@@ -35,8 +36,6 @@ class ShmSessionImpl final : public ShmSession {
         token_(offer.token),
         offer_(ToString(offer)),
         lease_(lease) {}
-  ~ShmSessionImpl() override { ShmSessionImpl::Revoke(); }
-
   const std::string& offer() const override { return offer_; }
   bool connected() const override { return connected_; }
   std::shared_ptr<const SharedView> view() const override {
@@ -90,7 +89,7 @@ class ShmSessions : public std::enable_shared_from_this<ShmSessions> {
   const std::unique_ptr<LeaseTable> leases_;
 
   Mutex mutex_;
-  std::map<std::array<uint8_t, 16>, std::weak_ptr<ShmSessionImpl>> expected_
+  std::map<std::array<uint8_t, 16>, std::shared_ptr<ShmSessionImpl>> expected_
       ABSL_GUARDED_BY(mutex_);
 };
 
