@@ -1,5 +1,6 @@
 #include "common/job/model_plan.h"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <optional>
@@ -13,6 +14,15 @@ namespace tessera {
 namespace {
 
 constexpr int kMaxDimension = 1 << 24;
+// Of a convolution or a pool. Images are no larger.
+constexpr int kMaxWindow = 1 << 16;
+// In one sample; what an int counts.
+constexpr int64_t kMaxActivation = (int64_t{1} << 31) - 1;
+
+// Neither height nor width is above 2^31 + 2^17.
+bool IsTooLarge(int64_t channels, int64_t height, int64_t width) {
+  return height * width > kMaxActivation / channels;
+}
 
 std::string ToString(const ActivationShape& s) {
   return absl::StrCat(s.height, "x", s.width, "x", s.channels);
@@ -31,6 +41,11 @@ class Planner {
     if (model.layers().empty()) {
       return absl::InvalidArgumentError(
           "model.layers is empty: give at least one layer with parameters");
+    }
+    if (IsTooLarge(shape_.channels, shape_.height, shape_.width)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("data_set.sample_shape: ", ToString(shape_),
+                       " is more than 2^31 - 1 values"));
     }
     for (int i = 0; i < model.layers_size(); ++i) {
       TESSERA_RETURN_IF_ERROR(AddLayer(i));
@@ -160,20 +175,31 @@ class Planner {
                                           absl::string_view size_field,
                                           int size, int stride, int padding,
                                           int channels) const {
-    if (size < 1 || size > shape_.height + 2 * padding ||
-        size > shape_.width + 2 * padding) {
+    // Padding may be anything below `size`, which has not been looked at yet.
+    const int64_t height = shape_.height + 2 * int64_t{padding};
+    const int64_t width = shape_.width + 2 * int64_t{padding};
+    if (size < 1 || size > std::min(height, width)) {
       return Error(absl::StrCat(kind, ".", size_field),
                    absl::StrCat(size, " is not from 1 to what the input of ",
                                 ToString(shape_), " with padding ", padding,
                                 " has room for"));
     }
+    if (size > kMaxWindow) {
+      return Error(absl::StrCat(kind, ".", size_field),
+                   absl::StrCat(size, " is not from 1 to ", kMaxWindow));
+    }
     if (stride < 1) {
       return Error(absl::StrCat(kind, ".stride"),
                    absl::StrCat(stride, " is not at least 1"));
     }
-    return ActivationShape{channels,
-                           (shape_.height + 2 * padding - size) / stride + 1,
-                           (shape_.width + 2 * padding - size) / stride + 1};
+    const int64_t rows = (height - size) / stride + 1;
+    const int64_t columns = (width - size) / stride + 1;
+    if (IsTooLarge(channels, rows, columns)) {
+      return Error("", absl::StrCat("it would give ", rows, "x", columns, "x",
+                                    channels, ", more than 2^31 - 1 values"));
+    }
+    return ActivationShape{channels, static_cast<int>(rows),
+                           static_cast<int>(columns)};
   }
 
   void AddTensors(std::vector<int64_t> weight_shape, int64_t fan_in,

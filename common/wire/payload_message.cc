@@ -106,6 +106,19 @@ bool SkipValue(CodedInputStream& input, uint32_t tag) {
   }
 }
 
+// Parsers take a tag or a length of up to five bytes, however little it says.
+constexpr size_t kMaxVarint32Bytes = 5;
+
+// Reads a length as parsers do: they would refuse any other.
+bool ReadLength(CodedInputStream& input, uint32_t& length) {
+  const int begin = input.CurrentPosition();
+  uint64_t value;
+  if (!input.ReadVarint64(&value) || value > INT32_MAX) return false;
+  length = static_cast<uint32_t>(value);
+  return static_cast<size_t>(input.CurrentPosition() - begin) <=
+         kMaxVarint32Bytes;
+}
+
 struct PayloadPlace {
   size_t tag_begin = 0;  // Where its tag starts.
   size_t begin = 0;      // Where its bytes start.
@@ -129,8 +142,12 @@ absl::StatusOr<std::optional<PayloadPlace>> FindPayload(
       if (!SkipValue(input, tag)) return Malformed("a field is broken or cut");
       continue;
     }
+    // The header's parser sees neither the payload's tag nor its length.
+    if (input.CurrentPosition() - tag_begin > kMaxVarint32Bytes) {
+      return Malformed("the payload's tag is too long");
+    }
     uint32_t length;
-    if (!input.ReadVarint32(&length)) return Malformed("payload length");
+    if (!ReadLength(input, length)) return Malformed("payload length");
     if (place) return Malformed("it has two payloads");
     const auto begin = static_cast<size_t>(input.CurrentPosition());
     if (length > message.size() - begin) {

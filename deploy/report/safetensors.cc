@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <utility>
@@ -68,6 +69,10 @@ absl::StatusOr<Placed> ParseEntry(const std::string& name, const json& entry,
   for (const json& dimension : entry["shape"]) {
     if (!dimension.is_number_unsigned()) return bad("a dimension is no count");
     const auto size = dimension.get<uint64_t>();
+    // A dimension of 0 would let any other pass the next check.
+    if (size > std::numeric_limits<int64_t>::max()) {
+      return bad("its shape has a dimension over 2^63 - 1");
+    }
     if (size != 0 && elements > data_bytes / size) {
       return bad("its shape needs more data than there is");
     }

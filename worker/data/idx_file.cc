@@ -24,7 +24,10 @@ namespace {
 constexpr uint8_t kUnsignedByte = 8;
 constexpr int kMaxRank = 4;
 constexpr int64_t kMaxValues = int64_t{1} << 40;
-constexpr int64_t kPieceBytes = int64_t{4} << 20;
+// Of one read: small at first, so that a header that promises too much costs
+// nothing, then as much as there was before.
+constexpr int64_t kMinPieceBytes = int64_t{64} << 10;
+constexpr int64_t kMaxPieceBytes = int64_t{4} << 20;
 constexpr int kZlibBufferBytes = 1 << 17;
 
 // A file's bytes, unpacked if need be: zlib passes on as it is what does not
@@ -138,7 +141,8 @@ absl::StatusOr<std::vector<uint8_t>> ReadValues(ByteReader& reader,
   std::vector<uint8_t> values;
   while (std::ssize(values) < count) {
     const int64_t have = std::ssize(values);
-    const int64_t piece = std::min(count - have, kPieceBytes);
+    const int64_t piece = std::min(
+        count - have, std::clamp(have, kMinPieceBytes, kMaxPieceBytes));
     values.resize(static_cast<size_t>(have + piece));
     TESSERA_ASSIGN_OR_RETURN(
         size_t got,

@@ -136,6 +136,32 @@ TEST_CASE("broken messages are refused in words") {
       kInvalid, "broken");
 }
 
+TEST_CASE("tags and lengths of the payload may be as long as parsers allow") {
+  const std::string ok = ExampleHeader().SerializeAsString();
+  v1::PushRequest header;
+  for (const std::string& drawn_out :
+       {std::string("\xfa\x80\x80\x80\x00\x03", 6),
+        std::string("\x7a\x83\x80\x80\x80\x00", 6)}) {
+    const std::string bytes = ok + drawn_out + "abc";
+    v1::PushRequest whole;
+    REQUIRE(whole.ParseFromString(bytes));
+    const auto payload = ParsePayloadMessage(Whole(bytes), header);
+    REQUIRE_OK(payload);
+    REQUIRE(Text(*payload) == "abc");
+  }
+  for (const std::string& too_long :
+       {std::string("\xfa\x80\x80\x80\x80\x00\x03", 7),
+        std::string("\x7a\x83\x80\x80\x80\x80\x00", 7),
+        // 2^32 + 3, of which some would see 3.
+        std::string("\x7a\x83\x80\x80\x80\x10", 6)}) {
+    const std::string bytes = ok + too_long + "abc";
+    v1::PushRequest whole;
+    REQUIRE_FALSE(whole.ParseFromString(bytes));
+    REQUIRE_ERROR(ParsePayloadMessage(Whole(bytes), header), kInvalid,
+                  "payload");
+  }
+}
+
 TEST_CASE("a header that never ends is refused before it is kept") {
   std::string bytes;
   while (bytes.size() < 2 * kMaxHeaderBytes) bytes += "\xa0\x06\x05";

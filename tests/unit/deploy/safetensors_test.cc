@@ -164,6 +164,12 @@ TEST_CASE("shapes that need more than there is are refused, however large") {
   REQUIRE_ERROR(ReadSafetensors(path), kInvalid, path, "shape");
 }
 
+TEST_CASE("an empty tensor's other dimensions must be counts, too") {
+  RequireHeaderRefused(
+      "{" + Entry("a", "[0,9223372036854775808]", "[0,0]") + "}", 0,
+      "over 2^63 - 1");
+}
+
 TEST_CASE("offsets outside the data, or reversed, are refused") {
   const std::string offsets =
       GENERATE("[0,8]", "[4,0]", "[8,12]", "[0,18446744073709551612]");
