@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "server/shard/finite.h"
 
 namespace tessera {
 namespace {
@@ -34,6 +35,27 @@ absl::Status Block::CheckServing() const {
   return stopped_ ? Stopping() : absl::OkStatus();
 }
 
+absl::Status Block::CheckValues(const Contribution& contribution,
+                                const FragmentedBytes& payload) const {
+  const std::optional<NonFinite> bad = FindNonFinite(payload, push_encoding_);
+  if (!bad.has_value()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "push of worker ", contribution.worker.value(), " for block ", index_,
+      ": value ", bad->index, " is ", bad->value, ", and so is element ",
+      elements_.begin + static_cast<int64_t>(bad->index), " of the gradient"));
+}
+
+absl::Status Block::NotFinite(const Contribution& contribution,
+                              const FragmentedBytes& payload) const {
+  TESSERA_RETURN_IF_ERROR(CheckValues(contribution, payload));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "push of worker ", contribution.worker.value(), " for block ", index_,
+      ", microbatches ", ToString(contribution.range), " of step ",
+      contribution.step,
+      ": added to those of other microbatches, its values are too large for "
+      "float32; is the learning rate too high?"));
+}
+
 absl::StatusOr<Block::PushDone> Block::Push(const Contribution& contribution,
                                             const FragmentedBytes& payload) {
   MutexLock lock(&mutex_);
@@ -46,37 +68,49 @@ absl::StatusOr<Block::PushDone> Block::Push(const Contribution& contribution,
                      contribution.worker.value(), " comes too early"));
   }
   PushDone done{.result = {PushOutcome::kDuplicate, newest}};
-  if (contribution.step < newest) return done;
-  TESSERA_ASSIGN_OR_RETURN(
-      const BlockAggregator::Result sum,
-      aggregator_.Add(contribution.range, payload, contribution.loss_sum));
-  if (sum.outcome == BlockAggregator::Outcome::kDuplicate) return done;
-  if (sum.outcome == BlockAggregator::Outcome::kCompletes) {
-    TESSERA_RETURN_IF_ERROR(Complete(sum, done));
-  } else {
-    done.result.outcome = PushOutcome::kAdded;
-    // Its sender held this version of every block of every shard, so nobody
-    // needs to start again from the one before.
-    state_.ReleasePrevious();
+  BlockAggregator::Result sum{.outcome = BlockAggregator::Outcome::kDuplicate};
+  if (contribution.step == newest) {
+    TESSERA_ASSIGN_OR_RETURN(sum, aggregator_.Add(contribution.range, payload,
+                                                  contribution.loss_sum));
   }
+  switch (sum.outcome) {
+    case BlockAggregator::Outcome::kDuplicate:
+      // Nobody looked at the values; what is wrong is to be said all the same.
+      TESSERA_RETURN_IF_ERROR(CheckValues(contribution, payload));
+      return done;
+    case BlockAggregator::Outcome::kNotFinite:
+      return NotFinite(contribution, payload);
+    case BlockAggregator::Outcome::kAdded:
+      done.result.outcome = PushOutcome::kAdded;
+      // Its sender held this version of every block of every shard, so nobody
+      // needs to start again from the one before.
+      state_.ReleasePrevious();
+      return done;
+    case BlockAggregator::Outcome::kCompletes:
+      break;
+  }
+  TESSERA_ASSIGN_OR_RETURN(const bool is_finite, Complete(sum, done));
+  if (!is_finite) return NotFinite(contribution, payload);
   return done;
 }
 
-absl::Status Block::Complete(const BlockAggregator::Result& sum,
-                             PushDone& done) {
-  TESSERA_RETURN_IF_ERROR(state_.Advance(sum.total));
+absl::StatusOr<bool> Block::Complete(const BlockAggregator::Result& sum,
+                                     PushDone& done) {
+  TESSERA_ASSIGN_OR_RETURN(const bool is_finite, state_.Advance(sum.total));
+  if (!is_finite) return false;
   aggregator_.Clear();
   done.result = {PushOutcome::kCompleted, state_.newest().version};
   done.loss_sum = sum.total_loss;
   done.answers = EndWaits(Share(state_.newest()));
-  return absl::OkStatus();
+  return true;
 }
 
 BlockVersion Block::Share(const VersionedValues& values) const {
   return {.block = index_,
           .version = values.version,
-          .values = values.span(),
-          .owner = values.values};
+          .values = values.values(),
+          .payload = values.payload(),
+          .owner = values.buffers};
 }
 
 absl::StatusOr<BlockVersion> Block::Find(int64_t version) const {
@@ -90,7 +124,7 @@ absl::StatusOr<BlockVersion> Block::Find(int64_t version) const {
         "version ", version, " of block ", index_,
         " was asked for; a version is at least 0, or -1 for the newest"));
   }
-  if (previous.values != nullptr && version == previous.version) {
+  if (previous.buffers != nullptr && version == previous.version) {
     return Share(previous);
   }
   return absl::OutOfRangeError(absl::StrCat(
@@ -146,8 +180,9 @@ absl::Status Block::AddToDigest(Stream& stream, Sha256& digest) const {
   MutexLock lock(&mutex_);
   const BlockSnapshot newest = state_.Snapshot();
   AddNumber(newest.parameters.version, digest);
-  AddNumber(state_.previous().values == nullptr ? 0 : 1, digest);
-  TESSERA_RETURN_IF_ERROR(AddBuffer(*newest.parameters.values, stream, digest));
+  AddNumber(state_.previous().buffers == nullptr ? 0 : 1, digest);
+  TESSERA_RETURN_IF_ERROR(
+      AddBuffer(newest.parameters.buffers->values, stream, digest));
   for (const BufferRef& slot : newest.slots) {
     TESSERA_RETURN_IF_ERROR(AddBuffer(slot, stream, digest));
   }

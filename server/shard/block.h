@@ -15,7 +15,9 @@
 #include "common/base/mutex.h"
 #include "common/base/sha256.h"
 #include "common/device/device.h"
+#include "common/plan/shard_plan.h"
 #include "common/tensor/fragments.h"
+#include "common/wire/encoding.h"
 #include "server/shard/block_aggregator.h"
 #include "server/shard/block_state.h"
 #include "server/shard/shard_store.h"
@@ -38,18 +40,24 @@ class Block {
     std::vector<PullAnswer> answers;
   };
 
-  // `index` is among all blocks of the job.
-  Block(int index, BlockState state, BlockAggregator aggregator)
+  // `index` is among all blocks of the job, `elements` in its flat vector.
+  // Payloads come in `push_encoding`.
+  Block(int index, const Interval& elements, v1::Encoding push_encoding,
+        BlockState state, BlockAggregator aggregator)
       : index_(index),
-        elements_(state.newest().span().size()),
+        elements_(elements),
+        push_encoding_(push_encoding),
         state_(std::move(state)),
         aggregator_(std::move(aggregator)) {}
 
   int index() const { return index_; }
-  size_t elements() const { return elements_; }
+  size_t payload_bytes() const {
+    return static_cast<size_t>(elements_.size()) *
+           BytesPerValue(push_encoding_);
+  }
 
   // The contribution's range must be a node and the payload of this block's
-  // size and finite. Otherwise as ShardStore::Push.
+  // size. Otherwise as ShardStore::Push.
   absl::StatusOr<PushDone> Push(const Contribution& contribution,
                                 const FragmentedBytes& payload);
 
@@ -76,9 +84,17 @@ class Block {
     PullCallback done;
   };
 
+  // INVALID_ARGUMENT for a payload with a value that is none.
+  absl::Status CheckValues(const Contribution& contribution,
+                           const FragmentedBytes& payload) const;
+  // Why the sum was not finite.
+  absl::Status NotFinite(const Contribution& contribution,
+                         const FragmentedBytes& payload) const;
   absl::Status CheckServing() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Runs the optimizer on the step's total and answers who waited for it.
-  absl::Status Complete(const BlockAggregator::Result& sum, PushDone& done)
+  // Runs the optimizer on the step's total and answers who waited for it. Gives
+  // false, with nothing changed, when the total is not finite.
+  absl::StatusOr<bool> Complete(const BlockAggregator::Result& sum,
+                                PushDone& done)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The version, if it is held; else why it is not.
   absl::StatusOr<BlockVersion> Find(int64_t version) const
@@ -88,7 +104,8 @@ class Block {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const int index_;
-  const size_t elements_;
+  const Interval elements_;
+  const v1::Encoding push_encoding_;
 
   mutable Mutex mutex_;
   BlockState state_ ABSL_GUARDED_BY(mutex_);

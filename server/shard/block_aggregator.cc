@@ -14,20 +14,9 @@ bool BlockAggregator::IsCovered(const MicrobatchRange& range) const {
   return std::prev(after)->second.range.Contains(range);
 }
 
-bool BlockAggregator::CoversHeld(const MicrobatchRange& range) const {
+void BlockAggregator::RemoveCovered(const MicrobatchRange& range) {
   // Nodes are nested or disjoint, so one that begins inside lies inside.
-  const auto first = held_.lower_bound(range.begin);
-  return first != held_.end() && first->first < range.end;
-}
-
-BufferRef BlockAggregator::RemoveCovered(const MicrobatchRange& range) {
-  BufferRef freed;
-  auto it = held_.lower_bound(range.begin);
-  while (it != held_.end() && it->first < range.end) {
-    freed = std::move(it->second.values);
-    it = held_.erase(it);
-  }
-  return freed;
+  held_.erase(held_.lower_bound(range.begin), held_.lower_bound(range.end));
 }
 
 BlockAggregator::Climb BlockAggregator::ClimbFrom(
@@ -52,10 +41,12 @@ absl::StatusOr<BlockAggregator::Result> BlockAggregator::Add(
   Climb climb = ClimbFrom(range);
   Result result;
   result.total.payload = payload;
+  result.total.encoding = encoding_;
   result.total_loss = loss_sum;
+  const size_t bytes = result.total.elements() * sizeof(float);
   for (const Held::iterator sibling : climb.siblings) {
     const PartialSum& held = sibling->second;
-    TESSERA_CHECK(held.values.bytes() == payload.size());
+    TESSERA_CHECK(held.values.bytes() == bytes);
     result.total.held.push_back(held.values.floats());
     result.total_loss += held.loss_sum;
   }
@@ -63,17 +54,11 @@ absl::StatusOr<BlockAggregator::Result> BlockAggregator::Add(
     result.outcome = Outcome::kCompletes;
     return result;
   }
-  // Memory first: after it nothing can fail but the device.
-  BufferRef out;
-  if (!climb.siblings.empty()) {
-    out = climb.siblings.front()->second.values;
-  } else if (!CoversHeld(range)) {
-    TESSERA_ASSIGN_OR_RETURN(out, sums_.Get(payload.size()));
-  }
-  BufferRef freed = RemoveCovered(range);
-  if (!out) out = std::move(freed);
-  TESSERA_RETURN_IF_ERROR(math_.Fold(result.total, out.floats()));
-  for (const Held::iterator sibling : climb.siblings) held_.erase(sibling);
+  TESSERA_ASSIGN_OR_RETURN(BufferRef out, sums_.Get(bytes));
+  TESSERA_ASSIGN_OR_RETURN(const bool is_finite,
+                           math_.Fold(result.total, out.floats()));
+  if (!is_finite) return Result{.outcome = Outcome::kNotFinite};
+  RemoveCovered(climb.reached);
   held_[climb.reached.begin] =
       PartialSum{climb.reached, std::move(out), result.total_loss};
   return Result{.outcome = Outcome::kAdded};

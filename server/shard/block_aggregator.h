@@ -15,6 +15,11 @@
 //
 // A range that is covered by one held was counted: it adds nothing. A range
 // that covers held ones takes their place: they are pieces of the same sum.
+//
+// A sum goes to a buffer of its own, not over one of its terms, so a push that
+// turns out to hold numbers that are none has changed nothing. It costs no
+// memory traffic: the buffer was freed by the push before, as a rule, and is
+// still in a cache.
 
 #ifndef TESSERA_SERVER_SHARD_BLOCK_AGGREGATOR_H_
 #define TESSERA_SERVER_SHARD_BLOCK_AGGREGATOR_H_
@@ -29,6 +34,7 @@
 #include "common/device/buffer_pool.h"
 #include "common/plan/reduction_tree.h"
 #include "common/tensor/fragments.h"
+#include "common/wire/encoding.h"
 #include "server/shard/block_math.h"
 
 namespace tessera {
@@ -48,6 +54,7 @@ class BlockAggregator {
     kAdded,      // The step still waits for other ranges.
     kDuplicate,  // Counted already; nothing changed.
     kCompletes,  // `total` is the sum of all M; nothing changed yet.
+    kNotFinite,  // A value is none, or a sum too large; nothing changed.
   };
   struct Result {
     Outcome outcome = Outcome::kAdded;
@@ -57,14 +64,15 @@ class BlockAggregator {
     double total_loss = 0;
   };
 
-  // All three must outlive it; `sums` gives device memory.
+  // The first three must outlive it; `sums` gives device memory. Payloads come
+  // in `encoding`.
   BlockAggregator(const ReductionTree& tree, const BlockMath& math,
-                  BufferPool& sums)
-      : tree_(tree), math_(math), sums_(sums) {}
+                  BufferPool& sums, v1::Encoding encoding)
+      : tree_(tree), math_(math), sums_(sums), encoding_(encoding) {}
 
   // Adds the gradient of `range`, a node of the tree. Every payload of a step
-  // must have the same size and hold finite values. Codes: as
-  // common/device/device.h, with nothing changed when memory runs out.
+  // must have the same number of values. Codes: as common/device/device.h, with
+  // nothing changed.
   absl::StatusOr<Result> Add(const MicrobatchRange& range,
                              const FragmentedBytes& payload, double loss_sum);
 
@@ -85,13 +93,12 @@ class BlockAggregator {
     MicrobatchRange reached;
   };
   Climb ClimbFrom(const MicrobatchRange& range);
-  // Takes out what `range` covers; a buffer that this frees, if any.
-  BufferRef RemoveCovered(const MicrobatchRange& range);
-  bool CoversHeld(const MicrobatchRange& range) const;
+  void RemoveCovered(const MicrobatchRange& range);
 
   const ReductionTree& tree_;
   const BlockMath& math_;
   BufferPool& sums_;
+  const v1::Encoding encoding_;
   Held held_;
 };
 

@@ -2,20 +2,46 @@
 
 #include <utility>
 
+#include "common/base/check.h"
 #include "common/base/status_macros.h"
+#include "common/tensor/bfloat16.h"
 
 namespace tessera {
 
-absl::StatusOr<BlockState> BlockState::Create(size_t elements,
+absl::StatusOr<VersionBuffers> BlockState::MakeBuffers(size_t elements) const {
+  VersionBuffers buffers;
+  TESSERA_ASSIGN_OR_RETURN(buffers.values,
+                           memory_.values->Get(elements * sizeof(float)));
+  if (pull_encoding_ != v1::ENCODING_FLOAT32) {
+    TESSERA_ASSIGN_OR_RETURN(
+        buffers.encoded,
+        memory_.values->Get(elements * BytesPerValue(pull_encoding_)));
+  }
+  return buffers;
+}
+
+void BlockState::Encode(const VersionBuffers& buffers) {
+  if (!buffers.encoded) return;
+  RoundToBfloat16(
+      {buffers.values.floats(), buffers.values.bytes() / sizeof(float)},
+      static_cast<uint8_t*>(buffers.encoded.data()));
+}
+
+absl::StatusOr<BlockState> BlockState::Create(size_t elements, Fill fill,
+                                              v1::Encoding pull_encoding,
                                               const Optimizer& optimizer,
                                               const BlockMemory& memory,
                                               Stream& stream) {
-  BlockState state(optimizer, memory);
-  const size_t bytes = elements * sizeof(float);
-  TESSERA_ASSIGN_OR_RETURN(BufferRef values, memory.values->Get(bytes));
-  state.newest_.parameters.values =
-      std::make_shared<const BufferRef>(std::move(values));
+  TESSERA_CHECK(pull_encoding == v1::ENCODING_FLOAT32 ||
+                pull_encoding == v1::ENCODING_BFLOAT16);
+  BlockState state(pull_encoding, optimizer, memory);
+  TESSERA_ASSIGN_OR_RETURN(VersionBuffers buffers, state.MakeBuffers(elements));
+  fill({buffers.values.floats(), elements});
+  Encode(buffers);
+  state.newest_.parameters.buffers =
+      std::make_shared<const VersionBuffers>(std::move(buffers));
   for (int i = 0; i < optimizer.slot_count(); ++i) {
+    const size_t bytes = elements * sizeof(float);
     TESSERA_ASSIGN_OR_RETURN(BufferRef slot, memory.slots->Get(bytes));
     TESSERA_RETURN_IF_ERROR(stream.Zero(slot.data(), bytes));
     state.newest_.slots.push_back(std::move(slot));
@@ -24,43 +50,30 @@ absl::StatusOr<BlockState> BlockState::Create(size_t elements,
   return state;
 }
 
-absl::Span<float> BlockState::initial_values() {
-  const BufferRef& values = *newest_.parameters.values;
-  return {values.floats(), values.bytes() / sizeof(float)};
-}
-
-absl::StatusOr<std::vector<BufferRef>> BlockState::NextSlots() const {
-  std::vector<BufferRef> next;
-  for (const BufferRef& slot : newest_.slots) {
-    if (slot.IsUnique()) {
-      next.push_back(slot);
-      continue;
-    }
-    TESSERA_ASSIGN_OR_RETURN(BufferRef fresh, memory_.slots->Get(slot.bytes()));
-    next.push_back(std::move(fresh));
-  }
-  return next;
-}
-
-absl::Status BlockState::Advance(const GradientSum& gradient) {
+absl::StatusOr<bool> BlockState::Advance(const GradientSum& gradient) {
   const VersionedValues& from = newest_.parameters;
-  TESSERA_ASSIGN_OR_RETURN(BufferRef values,
-                           memory_.values->Get(from.values->bytes()));
-  TESSERA_ASSIGN_OR_RETURN(std::vector<BufferRef> slots, NextSlots());
+  TESSERA_ASSIGN_OR_RETURN(VersionBuffers next,
+                           MakeBuffers(from.values().size()));
   BlockUpdate update{.step = from.version,
                      .gradient = gradient,
-                     .parameters = from.values->floats(),
-                     .new_parameters = values.floats()};
-  for (size_t i = 0; i < slots.size(); ++i) {
-    update.slots.push_back(newest_.slots[i].floats());
-    update.new_slots.push_back(slots[i].floats());
+                     .parameters = from.values().data(),
+                     .new_parameters = next.values.floats()};
+  std::vector<BufferRef> next_slots;
+  for (const BufferRef& slot : newest_.slots) {
+    TESSERA_ASSIGN_OR_RETURN(BufferRef fresh, memory_.slots->Get(slot.bytes()));
+    update.slots.push_back(slot.floats());
+    update.new_slots.push_back(fresh.floats());
+    next_slots.push_back(std::move(fresh));
   }
-  TESSERA_RETURN_IF_ERROR(optimizer_->Apply(update));
+  TESSERA_ASSIGN_OR_RETURN(const bool is_finite, optimizer_->Apply(update));
+  if (!is_finite) return false;
+  Encode(next);
   previous_ = from;
-  newest_.parameters = {from.version + 1,
-                        std::make_shared<const BufferRef>(std::move(values))};
-  newest_.slots = std::move(slots);
-  return absl::OkStatus();
+  newest_.parameters = {
+      from.version + 1,
+      std::make_shared<const VersionBuffers>(std::move(next))};
+  newest_.slots = std::move(next_slots);
+  return true;
 }
 
 }  // namespace tessera

@@ -2,13 +2,13 @@
 //
 //   previous (t)      newest (t + 1)           each an immutable buffer, shared
 //   [values]          [values]                 with the answers that carry it
+//   [encoded]         [encoded]                where pulls are rounded
 //                     [slots]                  shared with checkpoints only
 //
-// Advancing writes the next version's values into a buffer of its own.
-// Optimizer state is overwritten where it lies while nobody else refers to it;
-// when a snapshot does, the next version's state goes to new buffers instead.
-// So a snapshot of version v holds exactly that version, and costs nothing
-// until the block moves on.
+// Advancing writes the next version into buffers of its own, optimizer state
+// too. So a snapshot of version v holds exactly that version, and a step that
+// cannot be taken leaves no trace. Buffers that nobody shares any more go back
+// to their pool, where the next block to advance finds them still in a cache.
 
 #ifndef TESSERA_SERVER_SHARD_BLOCK_STATE_H_
 #define TESSERA_SERVER_SHARD_BLOCK_STATE_H_
@@ -18,10 +18,12 @@
 #include <memory>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "common/device/buffer_pool.h"
+#include "common/wire/encoding.h"
 #include "server/shard/block_math.h"
 #include "server/shard/optimizer.h"
 
@@ -34,12 +36,22 @@ struct BlockMemory {
 };
 
 // The values of one version. Immutable once made.
+struct VersionBuffers {
+  BufferRef values;   // float32.
+  BufferRef encoded;  // As pulls want them, unless that is float32.
+};
 struct VersionedValues {
   int64_t version = 0;
-  std::shared_ptr<const BufferRef> values;
+  std::shared_ptr<const VersionBuffers> buffers;
 
-  absl::Span<const float> span() const {
-    return {values->floats(), values->bytes() / sizeof(float)};
+  absl::Span<const float> values() const {
+    return {buffers->values.floats(), buffers->values.bytes() / sizeof(float)};
+  }
+  // What a pull is answered with.
+  absl::Span<const uint8_t> payload() const {
+    const BufferRef& sent =
+        buffers->encoded ? buffers->encoded : buffers->values;
+    return {static_cast<const uint8_t*>(sent.data()), sent.bytes()};
   }
 };
 
@@ -53,39 +65,45 @@ struct BlockSnapshot {
 // Not thread-safe, unlike the snapshots it gives.
 class BlockState {
  public:
-  // Version 0, with room for `elements` values that the caller fills in through
-  // initial_values() before anything else; optimizer state 0. `optimizer` and
-  // the pools must outlive it. Codes: as common/device/device.h.
-  static absl::StatusOr<BlockState> Create(size_t elements,
+  using Fill = absl::FunctionRef<void(absl::Span<float> values)>;
+
+  // Version 0, of `elements` values that `fill` writes; optimizer state 0.
+  // `pull_encoding` is that of payloads. `optimizer` and the pools must outlive
+  // it. Codes: as common/device/device.h.
+  static absl::StatusOr<BlockState> Create(size_t elements, Fill fill,
+                                           v1::Encoding pull_encoding,
                                            const Optimizer& optimizer,
                                            const BlockMemory& memory,
                                            Stream& stream);
 
-  // Only before the first snapshot, answer or Advance.
-  absl::Span<float> initial_values();
-
   // The optimizer's step, from `gradient`, the sum over all microbatches. The
-  // version before the newest is let go. Codes: as common/device/device.h, with
-  // nothing changed when memory runs out.
-  absl::Status Advance(const GradientSum& gradient);
+  // version before the newest is let go. Gives false, with nothing changed,
+  // when the sum is not finite. Codes: as common/device/device.h, with nothing
+  // changed.
+  absl::StatusOr<bool> Advance(const GradientSum& gradient);
 
   const VersionedValues& newest() const { return newest_.parameters; }
 
-  // The version before the newest, unless it was let go; its `values` are null
+  // The version before the newest, unless it was let go; its `buffers` are null
   // then.
   const VersionedValues& previous() const { return previous_; }
-  void ReleasePrevious() { previous_.values.reset(); }
+  void ReleasePrevious() { previous_.buffers.reset(); }
 
   BlockSnapshot Snapshot() const { return newest_; }
 
  private:
-  BlockState(const Optimizer& optimizer, const BlockMemory& memory)
-      : optimizer_(&optimizer), memory_(memory) {}
+  BlockState(v1::Encoding pull_encoding, const Optimizer& optimizer,
+             const BlockMemory& memory)
+      : pull_encoding_(pull_encoding),
+        optimizer_(&optimizer),
+        memory_(memory) {}
 
-  // For each slot the buffer to write the next version to: the same one where
-  // this is its only share.
-  absl::StatusOr<std::vector<BufferRef>> NextSlots() const;
+  // Buffers for one version of `elements` values.
+  absl::StatusOr<VersionBuffers> MakeBuffers(size_t elements) const;
+  // Rounds the values, which must be there, for pulls that want that.
+  static void Encode(const VersionBuffers& buffers);
 
+  v1::Encoding pull_encoding_;
   const Optimizer* optimizer_;
   BlockMemory memory_;
   BlockSnapshot newest_;

@@ -1,4 +1,4 @@
-// Keeps numbers that are none out of the sums.
+// Finds numbers that are none: the error path of sums that are not finite.
 
 #ifndef TESSERA_SERVER_SHARD_FINITE_H_
 #define TESSERA_SERVER_SHARD_FINITE_H_
@@ -7,12 +7,20 @@
 #include <optional>
 
 #include "common/tensor/fragments.h"
+#include "common/wire/encoding.h"
 
 namespace tessera {
 
-// The number of the first float32 value that is NaN or infinite. Runs on the
-// host, whatever the device: a payload that fails must leave no trace anywhere.
-std::optional<size_t> FindNonFinite(const FragmentedBytes& payload);
+// A value of a payload that is NaN or infinite.
+struct NonFinite {
+  size_t index = 0;
+  float value = 0;
+};
+
+// The first one, if any. Runs on the host, whatever the device. The payload
+// must be a whole number of values.
+std::optional<NonFinite> FindNonFinite(const FragmentedBytes& payload,
+                                       v1::Encoding encoding);
 
 }  // namespace tessera
 

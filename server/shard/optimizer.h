@@ -8,21 +8,24 @@
 #include <cstdint>
 
 #include "absl/container/inlined_vector.h"
-#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "server/shard/block_math.h"
 
 namespace tessera {
 
-// One block's step. All arrays have as many values as gradient.payload.
+// One block's step. All arrays have gradient.elements() values; the new ones
+// are none of the others. All but host_copy lie in device memory.
 struct BlockUpdate {
   int64_t step = 0;
   // Sum over the step's M microbatches. It is added up and applied in one pass,
   // so it never goes out to memory.
   GradientSum gradient;
   const float* parameters = nullptr;  // Version `step`.
-  float* new_parameters = nullptr;    // Version step + 1; not the same array.
-  // Optimizer state, slot_count() arrays each. A new slot may be the same array
-  // as the old one.
+  float* new_parameters = nullptr;    // Version step + 1.
+  // Host memory that new_parameters are to be copied to as well; null where
+  // device memory is host memory.
+  float* host_copy = nullptr;
+  // Optimizer state, slot_count() arrays each.
   absl::InlinedVector<const float*, 2> slots;
   absl::InlinedVector<float*, 2> new_slots;
 };
@@ -36,8 +39,9 @@ class Optimizer {
   // State values per parameter. They start at 0.
   virtual int slot_count() const = 0;
 
-  // Codes: as common/device/device.h.
-  virtual absl::Status Apply(const BlockUpdate& update) const = 0;
+  // Gives whether the gradient's sum is finite; where it is not, what is in the
+  // new arrays means nothing. Codes: as common/device/device.h.
+  virtual absl::StatusOr<bool> Apply(const BlockUpdate& update) const = 0;
 };
 
 }  // namespace tessera

@@ -11,8 +11,8 @@
 #include "common/base/sha256.h"
 #include "common/base/status_macros.h"
 #include "common/device/buffer_pool.h"
+#include "common/wire/encoding.h"
 #include "server/shard/block.h"
-#include "server/shard/finite.h"
 #include "server/shard/initializer.h"
 #include "server/shard/kernels.h"
 #include "server/shard/step_tracker.h"
@@ -58,8 +58,6 @@ class ShardStoreImpl final : public ShardStore {
   absl::StatusOr<Block*> Find(int block) const;
   absl::Status Check(const Contribution& contribution,
                      const FragmentedBytes& payload, const Block& block) const;
-  absl::Status CheckValues(const Contribution& contribution,
-                           const FragmentedBytes& payload) const;
 
   const Job& job_;
   const ShardPlan plan_;
@@ -88,19 +86,22 @@ absl::Status ShardStoreImpl::Fill(const ParameterSource& initial) {
   for (int64_t i = owned.begin; i < owned.end; ++i) {
     const int index = static_cast<int>(i);
     const Interval elements = plan_.BlockElements(index);
+    const auto fill = [&](absl::Span<float> values) {
+      initial(elements.begin, values);
+    };
     TESSERA_ASSIGN_OR_RETURN(
         BlockState state,
-        BlockState::Create(static_cast<size_t>(elements.size()),
-                           *kernels_.optimizer,
+        BlockState::Create(static_cast<size_t>(elements.size()), fill,
+                           job_.pull_encoding(), *kernels_.optimizer,
                            {.values = &values_, .slots = &slots_}, *stream));
-    initial(elements.begin, state.initial_values());
     TESSERA_ASSIGN_OR_RETURN(
         BufferRef sum,
         sums_.Get(static_cast<size_t>(elements.size()) * sizeof(float)));
     set_aside.push_back(std::move(sum));
     blocks_.push_back(std::make_unique<Block>(
-        index, std::move(state),
-        BlockAggregator(job_.tree(), *kernels_.math, sums_)));
+        index, elements, job_.push_encoding(), std::move(state),
+        BlockAggregator(job_.tree(), *kernels_.math, sums_,
+                        job_.push_encoding())));
   }
   return absl::OkStatus();
 }
@@ -131,32 +132,20 @@ absl::Status ShardStoreImpl::Check(const Contribution& contribution,
                  " is no node of the reduction tree over ", job_.microbatches(),
                  " microbatches");
   }
-  const size_t bytes = block.elements() * sizeof(float);
-  if (payload.size() != bytes) {
+  if (job_.pushes_single_microbatches() && contribution.range.size() > 1) {
+    return error("range ", ToString(contribution.range),
+                 ": where gradients are rounded for the wire, each microbatch "
+                 "is pushed by itself");
+  }
+  if (payload.size() != block.payload_bytes()) {
     return error("payload has ", payload.size(), " bytes where the block has ",
-                 bytes);
+                 block.payload_bytes(), " in ",
+                 v1::Encoding_Name(job_.push_encoding()));
   }
-  return CheckValues(contribution, payload);
-}
-
-absl::Status ShardStoreImpl::CheckValues(const Contribution& contribution,
-                                         const FragmentedBytes& payload) const {
   if (!std::isfinite(contribution.loss_sum)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "push of worker ", contribution.worker.value(), " for block ",
-        contribution.block, ": its loss is ", contribution.loss_sum));
+    return error("its loss is ", contribution.loss_sum);
   }
-  const std::optional<size_t> index = FindNonFinite(payload);
-  if (!index.has_value()) return absl::OkStatus();
-  float value;
-  payload.Subview(*index * sizeof(value), sizeof(value)).CopyTo(&value);
-  return absl::InvalidArgumentError(
-      absl::StrCat("push of worker ", contribution.worker.value(),
-                   " for block ", contribution.block, ": value ", *index,
-                   " is ", value, ", and so is element ",
-                   plan_.BlockElements(contribution.block).begin +
-                       static_cast<int64_t>(*index),
-                   " of the gradient"));
+  return absl::OkStatus();
 }
 
 absl::StatusOr<PushResult> ShardStoreImpl::Push(
@@ -212,8 +201,13 @@ ShardStats ShardStoreImpl::Stats() const {
   }
   stats.parameter_bytes =
       plan_.ShardElements(shard_).size() * static_cast<int64_t>(sizeof(float));
-  stats.older_version_bytes =
-      values_.usage().in_use_bytes - stats.parameter_bytes;
+  if (job_.pull_encoding() != v1::ENCODING_FLOAT32) {
+    stats.encoded_bytes =
+        plan_.ShardElements(shard_).size() *
+        static_cast<int64_t>(BytesPerValue(job_.pull_encoding()));
+  }
+  stats.older_version_bytes = values_.usage().in_use_bytes -
+                              stats.parameter_bytes - stats.encoded_bytes;
   // One accumulator for each block, of its size, was set aside.
   stats.gradient_bytes = stats.parameter_bytes;
   stats.extra_gradient_bytes =

@@ -55,11 +55,17 @@ struct PushResult {
   int64_t newest_version = 0;  // Of the block, after this push.
 };
 
-// One version of one block. Immutable; `values` lives as long as `owner` does.
+// One version of one block. Immutable, in host memory; lives as long as `owner`
+// does. Two views of it: to answer a pull in job.pull_encoding(), send
+// `payload` as it is; to answer one that asks for ENCODING_FLOAT32, which any
+// may, send the bytes of `values`. In a job whose pulls are float32 both are
+// the same memory; elsewhere the payload was rounded once, when the version was
+// made.
 struct BlockVersion {
   int block = 0;
   int64_t version = 0;
-  absl::Span<const float> values;  // Host memory.
+  absl::Span<const float> values;     // Exact.
+  absl::Span<const uint8_t> payload;  // In job.pull_encoding().
   std::shared_ptr<const void> owner;
 };
 
@@ -78,10 +84,13 @@ struct WorkerTraffic {
 struct ShardStats {
   int64_t version_min = 0;
   int64_t version_max = 0;
-  int64_t parameter_bytes = 0;      // One version of this shard.
+  int64_t parameter_bytes = 0;  // One version of this shard, float32.
+  // One version as pulls want it, where that is not float32; else 0.
+  int64_t encoded_bytes = 0;
   int64_t older_version_bytes = 0;  // Kept, or referred to by answers.
   int64_t gradient_bytes = 0;       // One accumulator for each block.
-  // Further partial sums, at the moment when most waited at once, so far.
+  // Further partial sums, at the moment when most were there at once, so far.
+  // Each push under way takes one for the sum that it makes.
   int64_t extra_gradient_bytes = 0;
   int64_t optimizer_bytes = 0;
   std::vector<WorkerTraffic> traffic;
@@ -120,13 +129,14 @@ class ShardStore {
   // Before the first push; at most one.
   virtual void SetStepListener(StepListener listener) = 0;
 
-  // Adds a gradient: float32 values of the whole block, the sum over the
-  // range's microbatches. The payload is read before Push returns. Codes, with
-  // the state unchanged:
+  // Adds a gradient: the whole block's values in job.push_encoding(), the sum
+  // over the range's microbatches. The payload is read before Push returns.
+  // Codes, with the state unchanged:
   //   INVALID_ARGUMENT  block not of this shard, negative step, a range that is
-  //                     no node of the job's tree, wrong payload size, or a
-  //                     value (or loss) that is NaN or infinite: names worker,
-  //                     block and index
+  //                     no node of the job's tree (or more than one microbatch,
+  //                     see Job::pushes_single_microbatches), wrong payload
+  //                     size, or a value (or loss) that is NaN or infinite, or
+  //                     becomes so in a sum: names worker, block and index
   //   OUT_OF_RANGE      a step above the block's newest version
   //   UNAVAILABLE       after Shutdown
   //   RESOURCE_EXHAUSTED  no memory for another partial sum

@@ -1,5 +1,6 @@
 #include "server/shard/update_rule.h"
 
+#include <cmath>
 #include <limits>
 
 #include "server/shard/learning_rate.h"

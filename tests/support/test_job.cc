@@ -38,8 +38,11 @@ Job MakeTestJob(const TestJobOptions& options) {
       options.microbatches * options.samples_per_microbatch,
       options.microbatches, options.block_bytes, options.seed, options.steps);
   absl::SubstituteAndAppend(
-      &text, "optimizer { $0 } learning_rate { $1 } evaluation { $2 }",
-      options.optimizer, options.learning_rate, options.evaluation);
+      &text,
+      "optimizer { $0 } learning_rate { $1 } evaluation { $2 } "
+      "wire { $3 }",
+      options.optimizer, options.learning_rate, options.evaluation,
+      options.wire);
   auto proto = ParseJobText(text);
   REQUIRE_OK(proto);
   const auto facts = FactsOfGeneratedData(*proto);

@@ -27,6 +27,7 @@ struct TestJobOptions {
   std::string optimizer = "sgd {}";
   std::string learning_rate = "base: 0.1";
   std::string evaluation = "";
+  std::string wire = "";
 };
 
 // Linear regression on generated data, so that nothing is read. Fails the test

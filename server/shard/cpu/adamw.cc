@@ -8,14 +8,11 @@ namespace tessera {
 namespace {
 
 TESSERA_VECTOR_CLONES
-void UpdateRun(const AdamWRule& rule, const SumRun& run, const float* x,
+bool UpdateRun(const AdamWRule& rule, const SumRun& run, const float* x,
                const float* m, const float* v, float* new_x, float* new_m,
                float* new_v, size_t count) {
-  WithElementSum(run, [=](auto sum) TESSERA_INLINE_LOOP {
-    TESSERA_INDEPENDENT_ELEMENTS
-    for (size_t i = 0; i < count; ++i) {
-      new_x[i] = rule.Update(sum(i), x[i], m[i], v[i], new_m[i], new_v[i]);
-    }
+  return ForEachSum(run, count, [=](size_t i, float sum) TESSERA_INLINE_LOOP {
+    new_x[i] = rule.Update(sum, x[i], m[i], v[i], new_m[i], new_v[i]);
   });
 }
 
@@ -25,15 +22,14 @@ class CpuAdamW final : public Optimizer {
 
   int slot_count() const override { return 2; }
 
-  absl::Status Apply(const BlockUpdate& u) const override {
+  absl::StatusOr<bool> Apply(const BlockUpdate& u) const override {
     const AdamWRule rule = MakeAdamWRule(job_, u.step);
-    ForEachSumRun(
-        u.gradient, [&](const SumRun& run, size_t first, size_t count) {
-          UpdateRun(rule, run, u.parameters + first, u.slots[0] + first,
-                    u.slots[1] + first, u.new_parameters + first,
-                    u.new_slots[0] + first, u.new_slots[1] + first, count);
-        });
-    return absl::OkStatus();
+    return ForEachSumRun(u.gradient, [&](const SumRun& run, size_t first,
+                                         size_t count) {
+      return UpdateRun(rule, run, u.parameters + first, u.slots[0] + first,
+                       u.slots[1] + first, u.new_parameters + first,
+                       u.new_slots[0] + first, u.new_slots[1] + first, count);
+    });
   }
 
  private:

@@ -8,21 +8,20 @@ namespace {
 
 class CpuBlockMath final : public BlockMath {
  public:
-  absl::Status Fold(const GradientSum& sum, float* out) const override {
-    ForEachSumRun(sum, [out](const SumRun& run, size_t first, size_t count) {
-      FoldRun(run, count, out + first);
-    });
-    return absl::OkStatus();
+  absl::StatusOr<bool> Fold(const GradientSum& sum, float* out) const override {
+    return ForEachSumRun(sum,
+                         [out](const SumRun& run, size_t first, size_t count) {
+                           return FoldRun(run, count, out + first);
+                         });
   }
 };
 
 }  // namespace
 
 TESSERA_VECTOR_CLONES
-void FoldRun(const SumRun& run, size_t count, float* out) {
-  WithElementSum(run, [=](auto sum) TESSERA_INLINE_LOOP {
-    TESSERA_INDEPENDENT_ELEMENTS
-    for (size_t i = 0; i < count; ++i) out[i] = sum(i);
+bool FoldRun(const SumRun& run, size_t count, float* out) {
+  return ForEachSum(run, count, [=](size_t i, float sum) TESSERA_INLINE_LOOP {
+    out[i] = sum;
   });
 }
 

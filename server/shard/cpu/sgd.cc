@@ -8,23 +8,19 @@ namespace tessera {
 namespace {
 
 TESSERA_VECTOR_CLONES
-void UpdateRun(const SgdRule& rule, const SumRun& run, const float* x,
+bool UpdateRun(const SgdRule& rule, const SumRun& run, const float* x,
                float* new_x, size_t count) {
-  WithElementSum(run, [=](auto sum) TESSERA_INLINE_LOOP {
-    TESSERA_INDEPENDENT_ELEMENTS
-    for (size_t i = 0; i < count; ++i) new_x[i] = rule.Update(sum(i), x[i]);
+  return ForEachSum(run, count, [=](size_t i, float sum) TESSERA_INLINE_LOOP {
+    new_x[i] = rule.Update(sum, x[i]);
   });
 }
 
 TESSERA_VECTOR_CLONES
-void UpdateRunWithMomentum(const MomentumRule& rule, const SumRun& run,
+bool UpdateRunWithMomentum(const MomentumRule& rule, const SumRun& run,
                            const float* x, const float* v, float* new_x,
                            float* new_v, size_t count) {
-  WithElementSum(run, [=](auto sum) TESSERA_INLINE_LOOP {
-    TESSERA_INDEPENDENT_ELEMENTS
-    for (size_t i = 0; i < count; ++i) {
-      new_x[i] = rule.Update(sum(i), x[i], v[i], new_v[i]);
-    }
+  return ForEachSum(run, count, [=](size_t i, float sum) TESSERA_INLINE_LOOP {
+    new_x[i] = rule.Update(sum, x[i], v[i], new_v[i]);
   });
 }
 
@@ -34,14 +30,13 @@ class CpuSgd final : public Optimizer {
 
   int slot_count() const override { return 0; }
 
-  absl::Status Apply(const BlockUpdate& u) const override {
+  absl::StatusOr<bool> Apply(const BlockUpdate& u) const override {
     const SgdRule rule = MakeSgdRule(job_, u.step);
-    ForEachSumRun(u.gradient,
-                  [&](const SumRun& run, size_t first, size_t count) {
-                    UpdateRun(rule, run, u.parameters + first,
-                              u.new_parameters + first, count);
-                  });
-    return absl::OkStatus();
+    return ForEachSumRun(u.gradient,
+                         [&](const SumRun& run, size_t first, size_t count) {
+                           return UpdateRun(rule, run, u.parameters + first,
+                                            u.new_parameters + first, count);
+                         });
   }
 
  private:
@@ -54,15 +49,14 @@ class CpuMomentum final : public Optimizer {
 
   int slot_count() const override { return 1; }
 
-  absl::Status Apply(const BlockUpdate& u) const override {
+  absl::StatusOr<bool> Apply(const BlockUpdate& u) const override {
     const MomentumRule rule = MakeMomentumRule(job_, u.step);
-    ForEachSumRun(
+    return ForEachSumRun(
         u.gradient, [&](const SumRun& run, size_t first, size_t count) {
-          UpdateRunWithMomentum(rule, run, u.parameters + first,
-                                u.slots[0] + first, u.new_parameters + first,
-                                u.new_slots[0] + first, count);
+          return UpdateRunWithMomentum(
+              rule, run, u.parameters + first, u.slots[0] + first,
+              u.new_parameters + first, u.new_slots[0] + first, count);
         });
-    return absl::OkStatus();
   }
 
  private:

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <limits>
 #include <random>
 
 #include "common/device/make_device.h"
+#include "common/tensor/bfloat16.h"
 #include "server/shard/cpu/cpu_block_math.h"
 #include "tests/support/status.h"
 #include "tests/unit/shard/test_shards.h"
@@ -36,7 +38,7 @@ struct Harness {
   std::unique_ptr<Device> device = *MakeDevice("cpu");
   std::unique_ptr<BlockMath> math = MakeCpuBlockMath();
   BufferPool pool{*device, MemoryKind::kDevice};
-  BlockAggregator aggregator{tree, *math, pool};
+  BlockAggregator aggregator{tree, *math, pool, v1::ENCODING_FLOAT32};
 };
 
 std::vector<MicrobatchRange> AllNodes(const ReductionTree& tree) {
@@ -130,7 +132,7 @@ TEST_CASE("a completing push changes nothing until Clear") {
   REQUIRE(h.Add({0, 1}, {1, 2})->outcome == Outcome::kAdded);
 }
 
-TEST_CASE("a range that covers held ones takes their place and a buffer") {
+TEST_CASE("a range that covers held ones takes their place") {
   Harness h(8);
   REQUIRE_OK(h.Add({0, 1}, {1}));
   REQUIRE_OK(h.Add({2, 3}, {4}));
@@ -140,7 +142,9 @@ TEST_CASE("a range that covers held ones takes their place and a buffer") {
   REQUIRE(held.size() == 2);
   REQUIRE(held[0].range == MicrobatchRange{0, 4});
   REQUIRE(held[0].values.floats()[0] == 15);
-  REQUIRE(h.pool.usage().total_bytes == 3 * sizeof(float));
+  // Theirs, and the one that the sum was written to while they were there.
+  REQUIRE(h.pool.usage().in_use_bytes == 2 * sizeof(float));
+  REQUIRE(h.pool.usage().total_bytes == 4 * sizeof(float));
 }
 
 TEST_CASE("pushes in order need no more sums than the tree is high") {
@@ -149,7 +153,61 @@ TEST_CASE("pushes in order need no more sums than the tree is high") {
     REQUIRE_OK(h.Add({m, m + 1}, std::vector<float>(16)));
   }
   REQUIRE(h.aggregator.held().size() == 4);
+  // The one that a push under way writes to is among them.
   REQUIRE(h.pool.usage().total_bytes == 4 * 64);
+}
+
+TEST_CASE("a sum that is not finite is not kept, whatever it was added to") {
+  using Limits = std::numeric_limits<float>;
+  Harness h(8);
+  REQUIRE_OK(h.Add({0, 1}, {Limits::max(), 1}));
+  REQUIRE_OK(h.Add({2, 3}, {1, 1}));
+  const MicrobatchRange range =
+      GENERATE(values<MicrobatchRange>({{1, 2}, {3, 4}, {6, 7}, {0, 4}}));
+  // A value that is none; and, on top of {0, 1}, a sum that is too large.
+  const float bad = GENERATE(values<float>(
+      {Limits::infinity(), -Limits::infinity(), Limits::quiet_NaN()}));
+  CAPTURE(ToString(range), bad);
+  REQUIRE(h.Add(range, {1, bad})->outcome == Outcome::kNotFinite);
+  REQUIRE(h.Add({1, 2}, {0x1p103f, 1})->outcome == Outcome::kNotFinite);
+  const auto held = h.aggregator.held();
+  REQUIRE(held.size() == 2);
+  REQUIRE(held[0].range == MicrobatchRange{0, 1});
+  REQUIRE(held[0].values.floats()[0] == Limits::max());
+  REQUIRE(held[1].range == MicrobatchRange{2, 3});
+  REQUIRE(held[1].values.floats()[1] == 1);
+  REQUIRE(h.pool.usage().in_use_bytes == 4 * sizeof(float));
+  REQUIRE(h.Add({1, 2}, {1, 2})->outcome == Outcome::kAdded);
+}
+
+TEST_CASE("rounded payloads are added in float32") {
+  const ReductionTree tree(4);
+  const auto device = *MakeDevice("cpu");
+  const auto math = MakeCpuBlockMath();
+  BufferPool pool(*device, MemoryKind::kDevice);
+  BlockAggregator aggregator(tree, *math, pool, v1::ENCODING_BFLOAT16);
+  // 1 + 2^-7 is a bfloat16, and four times that plus small change is not.
+  const std::vector<float> values = {0x1.02p0f, -0x1.02p-20f, 0x1.02p0f};
+  float expected = 0;
+  for (int m = 0; m < 4; ++m) {
+    const std::vector<float> gradient(5, values[static_cast<size_t>(m) % 3]);
+    std::vector<uint8_t> payload(gradient.size() * kBfloat16Bytes);
+    RoundToBfloat16(gradient, payload.data());
+    const auto result = aggregator.Add(
+        {m, m + 1}, FragmentedBytes(absl::MakeConstSpan(payload)), 0);
+    REQUIRE_OK(result);
+    if (m < 3) {
+      REQUIRE(result->outcome == Outcome::kAdded);
+      continue;
+    }
+    REQUIRE(result->outcome == Outcome::kCompletes);
+    REQUIRE(result->total.elements() == 5);
+    std::vector<float> total(5);
+    REQUIRE(*math->Fold(result->total, total.data()));
+    expected = (gradient[0] + values[2]) + (values[0] + values[1]);
+    REQUIRE(total == std::vector<float>(5, expected));
+  }
+  REQUIRE(FromBfloat16(ToBfloat16(expected)) != expected);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 #include <limits>
+#include <string>
 #include <vector>
 
 #include "tests/support/status.h"
@@ -18,9 +19,9 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 // Blocks of 16, 16 and 8 on two shards: 0 | 1, 2. M = 6. Every block is at
 // version 1 and holds a partial sum, so that all there is could be spoilt.
 struct Harness {
-  Harness()
+  explicit Harness(const std::string& optimizer = "adamw {}")
       : job(MakeTestJob(
-            {.parameters = 40, .microbatches = 6, .optimizer = "adamw {}"})),
+            {.parameters = 40, .microbatches = 6, .optimizer = optimizer})),
         shards(job, MakeTestPlan(job, 2)) {
     shards.PushAll(0, {0, 6}, std::vector<float>(40, 1));
     shards.PushAll(1, {0, 4}, std::vector<float>(40, 1));
@@ -109,13 +110,14 @@ TEST_CASE("the last block is shorter, and takes its own length only") {
 }
 
 TEST_CASE("a value that is no number, wherever it is") {
-  Harness h;
+  Harness h(GENERATE("sgd {}", "sgd { momentum: 0.9 }", "adamw {}"));
   const float value =
       GENERATE(values<float>({kNan, -kNan, kInfinity, -kInfinity}));
   const size_t index = GENERATE(0, 5, 15);
-  // Completing, adding to what is held, and past: none of them goes through.
+  // Adding to what is held, completing, counted already, and past: none of them
+  // goes through.
   const MicrobatchRange range =
-      GENERATE(values<MicrobatchRange>({{4, 5}, {4, 6}, {0, 6}}));
+      GENERATE(values<MicrobatchRange>({{4, 5}, {4, 6}, {0, 6}, {0, 2}}));
   const int64_t step = GENERATE(0, 1);
   std::vector<float> values(16, 1);
   values[index] = value;
@@ -127,6 +129,60 @@ TEST_CASE("a value that is no number, wherever it is") {
                 "value " + std::to_string(index),
                 "element " + std::to_string(16 + index));
   h.RequireUnchanged();
+}
+
+TEST_CASE("values that are too large for a sum with what is held") {
+  Harness h(GENERATE("sgd {}", "sgd { momentum: 0.9 }", "adamw {}"));
+  constexpr float kMax = std::numeric_limits<float>::max();
+  REQUIRE_OK(h.Push(h.good(), std::vector<float>(16, kMax)));
+  h.hashes = h.shards.StateHashes();
+  Contribution c = h.good();
+  c.range = {5, 6};
+  std::vector<float> values(16, -1);
+  values[GENERATE(0, 15)] = kMax;
+  REQUIRE_ERROR(h.Push(c, values), kInvalid, "worker 7", "block 1", "[5, 6)",
+                "step 1", "too large");
+  h.RequireUnchanged();
+  REQUIRE_OK(h.Push(c, std::vector<float>(16, -1)));
+}
+
+// As Harness, where gradients are rounded for the wire: 16 values take 32
+// bytes.
+struct RoundedHarness {
+  absl::StatusOr<PushResult> Push(const MicrobatchRange& range,
+                                  size_t bytes = 32, uint8_t fill = 0x3f) {
+    const std::vector<uint8_t> payload(bytes, fill);
+    return shards.store(0).Push(
+        {.block = 0, .step = 0, .range = range, .worker = WorkerId(7)},
+        FragmentedBytes(payload));
+  }
+
+  const Job job = MakeTestJob(
+      {.parameters = 16, .microbatches = 4, .wire = "push: ENCODING_BFLOAT16"});
+  TestShards shards{job, MakeTestPlan(job, 1)};
+};
+
+TEST_CASE("a range of several microbatches, where gradients are rounded") {
+  RoundedHarness h;
+  const uint64_t before = h.shards.StateHashes()[0];
+  const MicrobatchRange range =
+      GENERATE(values<MicrobatchRange>({{0, 2}, {2, 4}, {0, 4}}));
+  REQUIRE_ERROR(h.Push(range), kInvalid, "worker 7", ToString(range),
+                "each microbatch", "by itself");
+  REQUIRE(h.shards.StateHashes()[0] == before);
+  REQUIRE_OK(h.Push({2, 3}));
+}
+
+TEST_CASE("a rounded payload of another length, or with an infinity") {
+  RoundedHarness h;
+  const uint64_t before = h.shards.StateHashes()[0];
+  const size_t bytes = GENERATE(0, 31, 33, 64);
+  REQUIRE_ERROR(h.Push({0, 1}, bytes), kInvalid,
+                std::to_string(bytes) + " bytes", "32", "BFLOAT16");
+  // 0x7f7f is the largest there is, 0xffff is NaN.
+  REQUIRE_ERROR(h.Push({0, 1}, 32, 0xff), kInvalid, "value 0 is", "nan");
+  REQUIRE(h.shards.StateHashes()[0] == before);
+  REQUIRE_OK(h.Push({0, 1}, 32, 0x7f));
 }
 
 TEST_CASE("a loss that is no number") {

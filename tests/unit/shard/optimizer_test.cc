@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/device/make_device.h"
+#include "common/tensor/bfloat16.h"
 #include "server/shard/kernels.h"
 #include "server/shard/update_rule.h"
 #include "tests/support/status.h"
@@ -162,7 +163,7 @@ TEST_CASE("vectors of any length get the bits of the rule, one by one") {
                      .new_slots = {new_m.data(), new_v.data()}};
   update.gradient.payload = FragmentedBytes::OfFloats(payload);
   for (const auto& term : held) update.gradient.held.push_back(term.data());
-  REQUIRE_OK(kernels->optimizer->Apply(update));
+  REQUIRE(*kernels->optimizer->Apply(update));
   const AdamWRule rule = MakeAdamWRule(job, 5);
   for (size_t i = 0; i < n; ++i) {
     float one_m, one_v;
@@ -173,36 +174,66 @@ TEST_CASE("vectors of any length get the bits of the rule, one by one") {
   }
 }
 
-TEST_CASE("state may be updated in place or beside itself, alike") {
-  const std::string kind =
-      GENERATE("sgd { momentum: 0.9 nesterov: true }", "adamw {}");
-  constexpr int kElements = 100;
-  const Job job = MakeTestJob({.parameters = kElements, .optimizer = kind});
-  const auto device = *MakeDevice("cpu");
-  const auto kernels = MakeKernels(job, *device);
-  REQUIRE_OK(kernels);
-  const std::vector<float> payload = TestGradient(0, 0, kElements);
+// An update of 100 elements from a payload, with arrays of its own.
+struct Update {
+  static constexpr int kElements = 100;
+
+  Update(const Kernels& kernels, const FragmentedBytes& payload,
+         v1::Encoding encoding)
+      : slots(2 * kElements, 0.25f), new_slots(slots.size()) {
+    update.gradient.payload = payload;
+    update.gradient.encoding = encoding;
+    update.gradient.held.push_back(held.data());
+    update.parameters = x.data();
+    update.new_parameters = new_x.data();
+    for (int k = 0; k < kernels.optimizer->slot_count(); ++k) {
+      update.slots.push_back(slots.data() + k * kElements);
+      update.new_slots.push_back(new_slots.data() + k * kElements);
+    }
+  }
+
+  const std::vector<float> held = TestGradient(2, 0, kElements);
   const std::vector<float> x = TestGradient(1, 0, kElements);
-  std::vector<float> a_x(x), b_x(x);
-  std::vector<float> slots(2 * kElements, 0.25f), new_slots(2 * kElements);
-  BlockUpdate update{.step = 3, .parameters = x.data()};
-  update.gradient.payload = FragmentedBytes::OfFloats(payload);
-  for (int k = 0; k < kernels->optimizer->slot_count(); ++k) {
-    update.slots.push_back(slots.data() + k * kElements);
-    update.new_slots.push_back(new_slots.data() + k * kElements);
-  }
-  update.new_parameters = a_x.data();
-  REQUIRE_OK(kernels->optimizer->Apply(update));
-  update.new_parameters = b_x.data();
-  for (int k = 0; k < kernels->optimizer->slot_count(); ++k) {
-    update.new_slots[static_cast<size_t>(k)] = slots.data() + k * kElements;
-  }
-  REQUIRE_OK(kernels->optimizer->Apply(update));
-  REQUIRE(a_x == b_x);
-  slots.resize(static_cast<size_t>(kernels->optimizer->slot_count()) *
-               kElements);
-  new_slots.resize(slots.size());
-  REQUIRE(slots == new_slots);
+  std::vector<float> new_x = std::vector<float>(kElements);
+  std::vector<float> slots, new_slots;
+  BlockUpdate update{.step = 3};
+};
+
+std::string AnyOptimizer() {
+  return GENERATE("sgd {}", "sgd { momentum: 0.9 nesterov: true }", "adamw {}");
+}
+
+TEST_CASE("a bfloat16 payload gives the bits of the float32 it stands for") {
+  const Job job = MakeTestJob(
+      {.parameters = Update::kElements, .optimizer = AnyOptimizer()});
+  const auto device = *MakeDevice("cpu");
+  const Kernels kernels = *MakeKernels(job, *device);
+  const std::vector<float> exact = TestGradient(0, 0, Update::kElements);
+  std::vector<uint8_t> rounded(exact.size() * kBfloat16Bytes);
+  RoundToBfloat16(exact, rounded.data());
+  std::vector<float> values(exact.size());
+  ExpandBfloat16(FragmentedBytes(rounded), values.data());
+
+  Update a(kernels, FragmentedBytes(rounded), v1::ENCODING_BFLOAT16);
+  Update b(kernels, FragmentedBytes::OfFloats(values), v1::ENCODING_FLOAT32);
+  REQUIRE(*kernels.optimizer->Apply(a.update));
+  REQUIRE(*kernels.optimizer->Apply(b.update));
+  REQUIRE(a.new_x == b.new_x);
+  REQUIRE(a.new_slots == b.new_slots);
+}
+
+TEST_CASE("every optimizer tells when its gradient is not finite") {
+  const Job job = MakeTestJob(
+      {.parameters = Update::kElements, .optimizer = AnyOptimizer()});
+  const auto device = *MakeDevice("cpu");
+  const Kernels kernels = *MakeKernels(job, *device);
+  std::vector<float> gradient(Update::kElements, 1);
+  const size_t at = GENERATE(0, 15, 99);
+  gradient[at] = GENERATE(values<float>({INFINITY, -INFINITY, NAN}));
+  CAPTURE(at, gradient[at]);
+  Update bad(kernels, FragmentedBytes::OfFloats(gradient),
+             v1::ENCODING_FLOAT32);
+  REQUIRE_FALSE(*kernels.optimizer->Apply(bad.update));
 }
 
 }  // namespace

@@ -14,6 +14,7 @@ namespace {
 
 constexpr auto kExhausted = absl::StatusCode::kResourceExhausted;
 constexpr int kParameters = 40;
+constexpr char kRounded[] = "pull: ENCODING_BFLOAT16";
 
 absl::Status PushAll(ShardStore& store, int64_t step,
                      const MicrobatchRange& range) {
@@ -30,16 +31,20 @@ absl::Status PushAll(ShardStore& store, int64_t step,
 }
 
 TEST_CASE("a store that does not fit is not made") {
-  const Job job =
-      MakeTestJob({.parameters = kParameters, .optimizer = "adamw {}"});
+  const bool rounds = GENERATE(false, true);
+  const Job job = MakeTestJob({.parameters = kParameters,
+                               .optimizer = "adamw {}",
+                               .wire = rounds ? kRounded : ""});
   FailingDevice device;
-  // 3 blocks, each with values, two slots and an accumulator.
-  for (int works = 0; works < 12; ++works) {
+  // 3 blocks, each with values, perhaps rounded ones, two slots and an
+  // accumulator.
+  const int needed = rounds ? 15 : 12;
+  for (int works = 0; works < needed; ++works) {
     device.FailAfter(works);
     REQUIRE_ERROR(ShardStore::Create(job, MakeTestPlan(job, 1), 0, device),
                   kExhausted, "bytes");
   }
-  device.FailAfter(12);
+  device.FailAfter(needed);
   REQUIRE_OK(ShardStore::Create(job, MakeTestPlan(job, 1), 0, device));
 }
 
@@ -49,11 +54,11 @@ TEST_CASE("a push that finds no memory changes nothing, and may be repeated") {
   FailingDevice device;
   auto store = ShardStore::Create(job, MakeTestPlan(job, 1), 0, device);
   REQUIRE_OK(store);
-  // The first sum of a block has its place; a second one, or a new version, has
-  // none yet.
+  // The first sum of a block has its place; another one, if only until it has
+  // taken the first one's place, or a new version, has none yet.
   REQUIRE_OK(PushAll(**store, 0, {0, 1}));
   const MicrobatchRange range =
-      GENERATE(values<MicrobatchRange>({{2, 3}, {0, 4}}));
+      GENERATE(values<MicrobatchRange>({{1, 2}, {2, 3}, {0, 4}}));
   const uint64_t before = (*store)->StateHash();
   device.FailAfter(0);
   REQUIRE_ERROR(PushAll(**store, 0, range), kExhausted, "bytes");
@@ -66,8 +71,10 @@ TEST_CASE("a push that finds no memory changes nothing, and may be repeated") {
 TEST_CASE("after the first steps no step allocates") {
   const std::string optimizer =
       GENERATE("sgd {}", "sgd { momentum: 0.9 }", "adamw {}");
-  const Job job = MakeTestJob(
-      {.parameters = kParameters, .microbatches = 8, .optimizer = optimizer});
+  const Job job = MakeTestJob({.parameters = kParameters,
+                               .microbatches = 8,
+                               .optimizer = optimizer,
+                               .wire = GENERATE("", kRounded)});
   FailingDevice device;
   auto store = ShardStore::Create(job, MakeTestPlan(job, 1), 0, device);
   REQUIRE_OK(store);

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/tensor/bfloat16.h"
 #include "tests/support/status.h"
 #include "tests/support/test_job.h"
 #include "tests/unit/shard/test_shards.h"
@@ -36,18 +37,21 @@ std::vector<MicrobatchRange> RangesOf(const ReductionTree& tree, int workers) {
   return ranges;
 }
 
-Job TestJob(const std::string& optimizer, int64_t block_bytes = 64) {
+Job TestJob(const std::string& optimizer, int64_t block_bytes = 64,
+            const std::string& wire = "") {
   return MakeTestJob({.parameters = kParameters,
                       .microbatches = 7,
                       .block_bytes = block_bytes,
                       .seed = 3,
-                      .optimizer = optimizer});
+                      .optimizer = optimizer,
+                      .wire = wire});
 }
 
 // Each step's pushes in an order of their own, with repeats.
 void Train(TestShards& shards, int workers, uint64_t seed) {
   std::mt19937_64 random(seed);
   const ReductionTree& tree = shards.job().tree();
+  if (shards.job().pushes_single_microbatches()) workers = tree.microbatches();
   for (int64_t step = 0; step < kSteps; ++step) {
     std::vector<std::pair<MicrobatchRange, std::vector<float>>> gradients;
     for (const MicrobatchRange& range : RangesOf(tree, workers)) {
@@ -91,6 +95,31 @@ TEST_CASE("all orders, groupings and cuts end with the same bits") {
   TestShards shards(cut, MakeTestPlan(cut, shard_count));
   Train(shards, workers, seed);
   REQUIRE(shards.Parameters() == expected);
+}
+
+TEST_CASE("rounded gradients are summed as the float32 values that they are") {
+  const std::string wire =
+      GENERATE("push: ENCODING_BFLOAT16",
+               "push: ENCODING_BFLOAT16 pull: ENCODING_BFLOAT16");
+  CAPTURE(wire);
+  const Job job = TestJob("adamw {}", 64, wire);
+  // What the formula of Wire says: microbatches rounded, all else float32.
+  const Job exact = TestJob("adamw {}");
+  TestShards reference(exact, MakeTestPlan(exact, 1));
+  for (int64_t step = 0; step < kSteps; ++step) {
+    for (int m = 0; m < job.microbatches(); ++m) {
+      std::vector<float> gradient = TestGradient(step, m, kParameters);
+      for (float& value : gradient) value = FromBfloat16(ToBfloat16(value));
+      reference.PushAll(step, {m, m + 1}, gradient);
+    }
+  }
+  const Job cut = TestJob("adamw {}", GENERATE(64, 448), wire);
+  const int shard_count = GENERATE(1, 2);
+  const uint64_t seed = GENERATE(take(3, random(1, 1 << 30)));
+  CAPTURE(shard_count, seed);
+  TestShards shards(cut, MakeTestPlan(cut, shard_count));
+  Train(shards, 1, seed);
+  REQUIRE(shards.Parameters() == reference.Parameters());
 }
 
 TEST_CASE("the state's hash is that of any other order and grouping") {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "common/device/make_device.h"
+#include "common/tensor/bfloat16.h"
 #include "tests/support/status.h"
 #include "tests/support/test_job.h"
 #include "tests/unit/shard/test_shards.h"
@@ -235,6 +236,54 @@ TEST_CASE("counters say what is in use and who pushed") {
   REQUIRE(stats.traffic[0].pushes == 4);
   REQUIRE(stats.traffic[0].duplicates == 1);
   REQUIRE(stats.traffic[0].pushed_bytes == 32 + 32 + 64 + 64);
+}
+
+TEST_CASE("where pulls are float32, the payload is the values' memory") {
+  Harness h;
+  const BlockVersion block = *PullNow(h.store(), 2);
+  REQUIRE(static_cast<const void*>(block.payload.data()) ==
+          block.values.data());
+  REQUIRE(block.payload.size() == 8 * sizeof(float));
+}
+
+TEST_CASE("where pulls are rounded, exact values are there as well") {
+  Harness h({.parameters = 40, .wire = "pull: ENCODING_BFLOAT16"});
+  Harness exact;
+  const BlockVersion first = *PullNow(h.store(), 0, 0);
+  const auto require = [](const BlockVersion& block) {
+    std::vector<float> expanded(block.values.size());
+    REQUIRE(block.payload.size() == expanded.size() * kBfloat16Bytes);
+    ExpandBfloat16(FragmentedBytes(block.payload), expanded.data());
+    for (size_t i = 0; i < expanded.size(); ++i) {
+      REQUIRE(expanded[i] == FromBfloat16(ToBfloat16(block.values[i])));
+    }
+  };
+  const std::vector<float> copy(first.values.begin(), first.values.end());
+  require(first);
+  for (int64_t step = 0; step < 3; ++step) {
+    h.Complete(step);
+    exact.Complete(step);
+    const BlockVersion block = *PullNow(h.store(), 0);
+    require(block);
+    // Once for all who ask.
+    REQUIRE(PullNow(h.store(), 0)->payload.data() == block.payload.data());
+    // The server goes on from exact values.
+    REQUIRE(block.values == PullNow(exact.store(), 0)->values);
+  }
+  // Both views stay for as long as the version is held.
+  REQUIRE(std::vector<float>(first.values.begin(), first.values.end()) == copy);
+  require(first);
+}
+
+TEST_CASE("counters tell rounded versions apart from exact ones") {
+  Harness h({.parameters = 40, .wire = "pull: ENCODING_BFLOAT16"});
+  REQUIRE(h.store().Stats().parameter_bytes == 160);
+  REQUIRE(h.store().Stats().encoded_bytes == 80);
+  REQUIRE(h.store().Stats().older_version_bytes == 0);
+  h.Complete(0);
+  // Of block 0, in both encodings.
+  REQUIRE(h.store().Stats().older_version_bytes == 64 + 32);
+  REQUIRE(Harness().store().Stats().encoded_bytes == 0);
 }
 
 TEST_CASE("a shard owns its share of everything") {

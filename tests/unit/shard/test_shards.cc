@@ -6,6 +6,7 @@
 
 #include "common/base/philox.h"
 #include "common/device/make_device.h"
+#include "common/tensor/bfloat16.h"
 #include "tests/support/status.h"
 
 namespace tessera {
@@ -31,9 +32,15 @@ absl::StatusOr<PushResult> TestShards::Push(int block, int64_t step,
                                             const std::vector<float>& gradient,
                                             double loss_sum) {
   const Interval piece = plan_.BlockElements(block);
-  const FragmentedBytes payload =
-      FragmentedBytes::OfFloats(absl::MakeConstSpan(gradient).subspan(
-          static_cast<size_t>(piece.begin), static_cast<size_t>(piece.size())));
+  const absl::Span<const float> values = absl::MakeConstSpan(gradient).subspan(
+      static_cast<size_t>(piece.begin), static_cast<size_t>(piece.size()));
+  FragmentedBytes payload = FragmentedBytes::OfFloats(values);
+  std::vector<uint8_t> rounded;
+  if (job_.push_encoding() == v1::ENCODING_BFLOAT16) {
+    rounded.resize(values.size() * kBfloat16Bytes);
+    RoundToBfloat16(values, rounded.data());
+    payload = FragmentedBytes(rounded);
+  }
   return store_of(block).Push({.block = block,
                                .step = step,
                                .range = range,

@@ -29,7 +29,7 @@ class TestShards {
   ShardStore& store(int shard) { return *stores_[static_cast<size_t>(shard)]; }
   ShardStore& store_of(int block) { return store(plan_.ShardOfBlock(block)); }
 
-  // Pushes a block of the flat vector `gradient`.
+  // Pushes a block of the flat vector `gradient`, rounded if the job says so.
   absl::StatusOr<PushResult> Push(int block, int64_t step,
                                   const MicrobatchRange& range,
                                   const std::vector<float>& gradient,
@@ -39,7 +39,7 @@ class TestShards {
   void PushAll(int64_t step, const MicrobatchRange& range,
                const std::vector<float>& gradient, double loss_sum = 0);
 
-  // The newest version of the whole flat vector.
+  // The newest version of the whole flat vector, exact.
   std::vector<float> Parameters();
 
   std::vector<uint64_t> StateHashes() const;
