@@ -21,6 +21,7 @@
 #include "common/job/job.h"
 #include "common/plan/shard_plan.h"
 #include "common/rpc/security_flags.h"
+#include "common/trace/trace_output.h"
 #include "deploy/launch/compare.h"
 #include "deploy/launch/run.h"
 #include "deploy/report/progress.h"
@@ -46,6 +47,9 @@ ABSL_FLAG(std::string, attach, "",
 ABSL_FLAG(std::string, resolve_only, "",
           "Write the job, with all that its data says filled in, to this file "
           "and exit. Servers that are started by hand need it.");
+ABSL_FLAG(std::string, trace_out, "",
+          "File for a timeline of all processes: where each step's time goes. "
+          "ui.perfetto.dev shows it.");
 ABSL_FLAG(int, worker_restarts, 20,
           "Deaths of workers that are made good before giving up.");
 ABSL_FLAG(int, lease_seconds, 10,
@@ -145,6 +149,12 @@ absl::Status CheckFlags() {
         "--tls_* and --insecure_network are for --attach: what is started here "
         "talks over the loopback interface");
   }
+  if (!absl::GetFlag(FLAGS_trace_out).empty() &&
+      (absl::GetFlag(FLAGS_compare) || !absl::GetFlag(FLAGS_attach).empty())) {
+    return absl::InvalidArgumentError(
+        "--trace_out is for one run of processes that are started here, so not "
+        "for --compare or --attach; servers and workers take --trace_out too");
+  }
   if (absl::GetFlag(FLAGS_compare) && (absl::GetFlag(FLAGS_servers) < 2 ||
                                        !absl::GetFlag(FLAGS_attach).empty())) {
     return absl::InvalidArgumentError(
@@ -191,7 +201,8 @@ RunOptions MakeOptions(const std::string& run_dir, int servers) {
                   .worker_restarts = absl::GetFlag(FLAGS_worker_restarts),
                   .server_flags = {absl::StrCat(
                       "--lease_seconds=", absl::GetFlag(FLAGS_lease_seconds))}},
-      .security = SecurityFromFlags()};
+      .security = SecurityFromFlags(),
+      .trace_out = absl::GetFlag(FLAGS_trace_out)};
   if (!absl::GetFlag(FLAGS_attach).empty()) {
     options.attach = absl::StrSplit(absl::GetFlag(FLAGS_attach), ',');
   }
@@ -224,6 +235,10 @@ void PrintResult(const Job& job, const std::string& dir,
       "  metrics, logs  %s/metrics.jsonl, %s/logs/\n",
       dir.c_str(), result.params_sha256.c_str(), dir.c_str(), dir.c_str(),
       dir.c_str(), dir.c_str());
+  if (const std::string trace = absl::GetFlag(FLAGS_trace_out);
+      !trace.empty()) {
+    std::printf("  timeline       %s (for ui.perfetto.dev)\n", trace.c_str());
+  }
 }
 
 // The run failed, or was stopped before it had results.
@@ -297,6 +312,8 @@ int Main() {
   if (!plan.ok()) return Fail(kExitUsage, plan.status());
   const absl::StatusOr<std::string> dir = PrepareRunDir(*job);
   if (!dir.ok()) return Fail(kExitUsage, dir.status());
+  const absl::Status place = CheckTracePlace(absl::GetFlag(FLAGS_trace_out));
+  if (!place.ok()) return Fail(kExitUsage, place);
 
   StopOnSignal signals;
   StopRequests stop;

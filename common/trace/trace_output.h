@@ -17,9 +17,13 @@ inline constexpr int kSortLauncher = 0;
 inline constexpr int kSortServers = 1;
 inline constexpr int kSortWorkers = 1'000'000;
 
+// Whether a file can be made at `path`: better told now than after hours of
+// work. OK when it is empty. Codes: NOT_FOUND or PERMISSION_DENIED, naming the
+// folder.
+absl::Status CheckTracePlace(const std::string& path);
+
 // A tracer whose events are to end in `path`; null when that is empty. Codes:
-// NOT_FOUND or PERMISSION_DENIED, naming the folder, when no file can be made
-// there.
+// as CheckTracePlace.
 absl::StatusOr<std::unique_ptr<Tracer>> StartTrace(const std::string& path,
                                                    TracerOptions options);
 

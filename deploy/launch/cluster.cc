@@ -18,6 +18,8 @@ namespace {
 
 constexpr absl::Duration kWorkerGrace = absl::Seconds(5);
 constexpr absl::Duration kServerGrace = absl::Seconds(8);
+// For writing a full timeline to a slow disk.
+constexpr absl::Duration kTraceGrace = absl::Seconds(60);
 constexpr absl::Duration kLookInterval = absl::Milliseconds(20);
 constexpr int kLogLines = 8;
 // A worker that dies within this time after its start died soon.
@@ -62,6 +64,21 @@ std::string Cluster::LogFile(const std::string& name) const {
   return absl::StrCat(options_.run_dir, "/logs/", name, ".log");
 }
 
+void Cluster::AddTraceFlag(const std::string& name,
+                           std::vector<std::string>& argv) {
+  if (options_.trace_dir.empty()) return;
+  traces_.push_back(
+      {name, absl::StrCat(options_.trace_dir, "/", name, ".json")});
+  // An earlier run's must not be taken for this one's.
+  unlink(traces_.back().path.c_str());
+  argv.push_back(absl::StrCat("--trace_out=", traces_.back().path));
+}
+
+absl::Duration Cluster::Grace(absl::Duration without_trace) const {
+  return options_.trace_dir.empty() ? without_trace
+                                    : without_trace + kTraceGrace;
+}
+
 absl::Status Cluster::StartServer(int shard) {
   const std::string log = LogFile(absl::StrCat("server-", shard));
   // An earlier run's, which --overwrite allows to be there.
@@ -76,6 +93,7 @@ absl::Status Cluster::StartServer(int shard) {
       absl::StrCat("--port_file=", PortFile(shard))};
   argv.insert(argv.end(), options_.server_flags.begin(),
               options_.server_flags.end());
+  AddTraceFlag(absl::StrCat("server-", shard), argv);
   TESSERA_ASSIGN_OR_RETURN(std::unique_ptr<Child> child,
                            Child::Start(argv, log));
   servers_.push_back(std::move(child));
@@ -123,6 +141,7 @@ absl::Status Cluster::StartWorker(Worker& worker) {
       absl::StrCat("--label=", worker.label)};
   argv.insert(argv.end(), options_.worker_flags.begin(),
               options_.worker_flags.end());
+  AddTraceFlag(worker.label, argv);
   TESSERA_ASSIGN_OR_RETURN(worker.child, Child::Start(argv, log));
   return absl::OkStatus();
 }
@@ -218,10 +237,10 @@ void Cluster::Stop() {
   for (Worker& worker : workers_) {
     if (worker.child != nullptr) children.push_back(worker.child.get());
   }
-  StopAll(children, kWorkerGrace);
+  StopAll(children, Grace(kWorkerGrace));
   children.clear();
   for (const auto& server : servers_) children.push_back(server.get());
-  StopAll(children, kServerGrace);
+  StopAll(children, Grace(kServerGrace));
   workers_.clear();
   servers_.clear();
 }

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/process/child.h"
+#include "common/trace/trace_file.h"
 
 namespace tessera {
 
@@ -26,6 +27,8 @@ struct ClusterOptions {
   int worker_restarts = 20;
   std::vector<std::string> server_flags;
   std::vector<std::string> worker_flags;
+  // Folder for a timeline of each process; none when empty.
+  std::string trace_dir;
   // How long a server may take until it listens.
   absl::Duration start_timeout = absl::Seconds(60);
 };
@@ -48,6 +51,9 @@ class Cluster {
 
   // Addresses of the servers, in shard order.
   const std::vector<std::string>& addresses() const { return addresses_; }
+
+  // Where each process that was started puts its timeline, once it has ended.
+  const std::vector<TracePart>& traces() const { return traces_; }
 
   // Reaps who has ended, calls `on_death` for each dead worker, and starts it
   // again: at once the first time, after growing pauses when it keeps dying
@@ -91,11 +97,16 @@ class Cluster {
                                           const ChildEnding& ending);
   std::string PortFile(int shard) const;
   std::string LogFile(const std::string& name) const;
+  // Asks for a timeline, if there is to be one.
+  void AddTraceFlag(const std::string& name, std::vector<std::string>& argv);
+  // How long processes may take to end.
+  absl::Duration Grace(absl::Duration without_trace) const;
 
   const ClusterOptions options_;
   std::vector<std::string> addresses_;
   std::vector<std::unique_ptr<Child>> servers_;
   std::vector<Worker> workers_;
+  std::vector<TracePart> traces_;
   int restarts_ = 0;
 };
 

@@ -9,6 +9,7 @@
 #include "common/base/file.h"
 #include "common/base/sha256.h"
 #include "common/base/status_macros.h"
+#include "common/trace/trace_file.h"
 #include "deploy/launch/observer.h"
 #include "deploy/report/curves.h"
 #include "deploy/report/run_history.h"
@@ -69,6 +70,12 @@ absl::Status WriteResults(const Job& job, const RunOptions& options,
   return WriteFileAtomically(dir + "/summary.json", SummaryJson(job, result));
 }
 
+// Puts the ended processes' timelines into one.
+absl::Status WriteTimeline(const Cluster* cluster, const std::string& path) {
+  if (cluster == nullptr || path.empty()) return absl::OkStatus();
+  return MergeTraces(cluster->traces(), path);
+}
+
 }  // namespace
 
 absl::StatusOr<RunResult> RunJob(const Job& job, const RunOptions& options,
@@ -78,6 +85,10 @@ absl::StatusOr<RunResult> RunJob(const Job& job, const RunOptions& options,
   const std::string& dir = cluster_options.run_dir;
   cluster_options.job_file = dir + "/job.textproto";
   TESSERA_RETURN_IF_ERROR(PrepareFolder(job, dir));
+  if (!options.trace_out.empty()) {
+    cluster_options.trace_dir = dir + "/trace";
+    TESSERA_RETURN_IF_ERROR(MakeDirectories(cluster_options.trace_dir));
+  }
   std::unique_ptr<Cluster> cluster;
   if (options.attach.empty()) {
     TESSERA_ASSIGN_OR_RETURN(cluster, Cluster::Start(cluster_options));
@@ -107,6 +118,7 @@ absl::StatusOr<RunResult> RunJob(const Job& job, const RunOptions& options,
   result.params_sha256 = HexDigest(sha.Finish());
   TESSERA_RETURN_IF_ERROR(WriteResults(job, options, watch, params, result));
   if (cluster != nullptr) cluster->Stop();
+  TESSERA_RETURN_IF_ERROR(WriteTimeline(cluster.get(), options.trace_out));
   return result;
 }
 

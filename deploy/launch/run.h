@@ -23,11 +23,14 @@ struct RunOptions {
   // Servers that run already: nothing is started when this is not empty.
   std::vector<std::string> attach;
   ChannelSecurity security;
+  // File for a timeline of all processes that the run starts; none when empty.
+  std::string trace_out;
 };
 
 // Runs `job` with its results in options.cluster.run_dir, which must exist:
 // job.textproto, logs/, metrics.jsonl, curves.svg, params.safetensors,
-// summary.json. A stop request ends the job after the step at hand. Whatever
+// summary.json; and, with trace_out, a timeline and its parts in trace/. A stop
+// request ends the job after the step at hand. Whatever
 // happens, no process of the run is left when it returns. Codes: those of
 // Cluster::Start and Watch::UntilEnd; others from fetching and writing results.
 absl::StatusOr<RunResult> RunJob(const Job& job, const RunOptions& options,

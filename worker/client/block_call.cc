@@ -23,6 +23,7 @@ BlockCall::BlockCall(Request request, const ServerIdentity& server,
     : token_(outstanding),
       request_(std::move(request)),
       server_(server),
+      trace_(server.tracer),
       callbacks_(callbacks) {}
 
 int64_t BlockCall::pushed_bytes() const {
@@ -59,15 +60,18 @@ v1::PushPullRequest BlockCall::MakeHeader() const {
 }
 
 grpc::ByteBuffer BlockCall::MakeRequest() {
+  trace_.Sending();
   const v1::PushPullRequest header = MakeHeader();
   if (request_.part == v1::PART_PULL) {
     DropFromAfar();
     return MakeMessage(header);
   }
   // The hold passes on to the message.
-  return MakePayloadMessage(
-      header, BytesOf(request_.gradient.values),
-      [self = shared_from_this()] { self->DropFromAfar(); });
+  return MakePayloadMessage(header, BytesOf(request_.gradient.values),
+                            [self = shared_from_this()] {
+                              self->trace_.Released();
+                              self->DropFromAfar();
+                            });
 }
 
 void BlockCall::DropFromAfar() {
@@ -77,6 +81,15 @@ void BlockCall::DropFromAfar() {
 }
 
 absl::Status BlockCall::TakeAnswer(const v1::PushPullResponse& answer,
+                                   BlockView values) {
+  trace_.Answered();
+  const int64_t bytes = static_cast<int64_t>(values.bytes().size());
+  absl::Status status = TakeValues(answer, std::move(values));
+  if (bytes > 0) trace_.Taken(TraceArgsOf(bytes));
+  return status;
+}
+
+absl::Status BlockCall::TakeValues(const v1::PushPullResponse& answer,
                                    BlockView values) {
   if (answer.has_error()) return FromCallError(answer.error());
   // That it was counted is all there is to know.
@@ -116,7 +129,29 @@ void BlockCall::Finish(absl::Status result) {
   if (Drop()) RunCallback();
 }
 
+TraceArgs BlockCall::TraceArgsOf(int64_t bytes) const {
+  const BlockGradient& gradient = request_.gradient;
+  if (request_.part == v1::PART_PULL) {
+    return {.step = request_.version, .block = gradient.block, .bytes = bytes};
+  }
+  return {.step = gradient.step,
+          .block = gradient.block,
+          .range_begin = gradient.range.begin,
+          .range_end = gradient.range.end,
+          .bytes = bytes};
+}
+
+void BlockCall::RecordTrace() const {
+  if (server_.tracer == nullptr) return;
+  // Ids are each server's own.
+  const uint64_t track = (static_cast<uint64_t>(server_.shard) << 56) ^ id_;
+  const bool pull = request_.part == v1::PART_PULL;
+  trace_.Record(track, pull ? TraceCategory::kPull : TraceCategory::kPush,
+                TraceArgsOf(pull ? pulled_bytes() : pushed_bytes()));
+}
+
 void BlockCall::RunCallback() {
+  RecordTrace();
   // What the callbacks hold goes with them, before the call stops counting.
   const BlockDone done = std::move(request_.done);
   const ViewDone view_done = std::move(request_.view_done);

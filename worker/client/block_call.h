@@ -15,8 +15,10 @@
 #include "common/base/live_count.h"
 #include "common/base/strong_id.h"
 #include "common/tensor/fragments.h"
+#include "common/trace/trace.h"
 #include "tessera/v1/parameter.pb.h"
 #include "worker/client/block_view.h"
+#include "worker/client/call_trace.h"
 #include "worker/client/callback_queue.h"
 #include "worker/client/parameter_client.h"
 
@@ -30,6 +32,8 @@ struct ServerIdentity {
   WorkerId worker;
   v1::Encoding push_encoding = v1::ENCODING_FLOAT32;
   v1::Encoding pull_encoding = v1::ENCODING_FLOAT32;
+  // Records what becomes of calls, unless it is null.
+  Tracer* tracer = nullptr;
 };
 
 // A call has ended when its result is there *and* gRPC has let go of all
@@ -83,6 +87,7 @@ class BlockCall : public std::enable_shared_from_this<BlockCall> {
 
  private:
   v1::PushPullRequest MakeHeader() const;
+  absl::Status TakeValues(const v1::PushPullResponse& answer, BlockView values);
   absl::Status CheckAnswer(const v1::PushPullResponse& answer,
                            const BlockView& values) const;
   // Lets go of one hold. Whether nothing holds the call any more.
@@ -90,10 +95,13 @@ class BlockCall : public std::enable_shared_from_this<BlockCall> {
   // Likewise, and sees to the callback.
   void DropFromAfar();
   void RunCallback();
+  TraceArgs TraceArgsOf(int64_t bytes) const;
+  void RecordTrace() const;
 
   const LiveCount::Token token_;  // First, so destroyed last.
   Request request_;
   const ServerIdentity& server_;
+  CallTrace trace_;
   CallbackQueue& callbacks_;
   uint64_t id_ = 0;
   // One for the result that is missing, and one for each message that is being

@@ -134,7 +134,8 @@ absl::StatusOr<std::unique_ptr<ParameterClient>> ParameterClient::Create(
                        .job_fingerprint = options.job_fingerprint,
                        .worker = options.worker,
                        .push_encoding = options.push_encoding,
-                       .pull_encoding = options.pull_encoding},
+                       .pull_encoding = options.pull_encoding,
+                       .tracer = options.tracer},
                       options.unreachable_after, std::move(channel));
   }
   return client;

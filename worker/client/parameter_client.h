@@ -18,6 +18,7 @@
 #include "common/plan/reduction_tree.h"
 #include "common/plan/shard_plan.h"
 #include "common/rpc/credentials.h"
+#include "common/trace/trace.h"
 #include "tessera/v1/encoding.pb.h"
 #include "worker/client/block_view.h"
 
@@ -35,6 +36,8 @@ struct ParameterClientOptions {
   // How the job says that values travel.
   v1::Encoding push_encoding = v1::ENCODING_FLOAT32;
   v1::Encoding pull_encoding = v1::ENCODING_FLOAT32;
+  // Records what becomes of calls, unless it is null; must outlive the client.
+  Tracer* tracer = nullptr;
 };
 
 struct BlockGradient {

@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <string>
 
+#include "common/wire/encoding.h"
+
 namespace tessera {
 namespace {
 
@@ -21,7 +23,10 @@ const char* NameOf(PassPart part) {
 }  // namespace
 
 PassTrace::PassTrace(Tracer* tracer, const Job& job, const ShardPlan& plan)
-    : tracer_(tracer), plan_(plan) {
+    : tracer_(tracer),
+      plan_(plan),
+      bytes_per_value_(
+          static_cast<int64_t>(BytesPerValue(job.push_encoding()))) {
   if (tracer_ == nullptr) return;
   for (const LayerPlan& layer : job.model().layers) {
     if (layer.weight < 0) continue;
@@ -74,7 +79,7 @@ TraceSpan PassTrace::Push(int64_t step, const MicrobatchRange& range,
            .block = block,
            .range_begin = range.begin,
            .range_end = range.end,
-           .bytes = elements * static_cast<int64_t>(sizeof(float)),
+           .bytes = elements * bytes_per_value_,
            .flow = TraceFlow::kBegins}};
 }
 

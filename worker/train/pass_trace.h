@@ -35,6 +35,7 @@ class PassTrace {
  private:
   Tracer* const tracer_;
   const ShardPlan plan_;
+  const int64_t bytes_per_value_;
   std::map<int64_t, const char*> layers_;  // By first element.
   int64_t layer_begin_ns_ = 0;
 };

@@ -225,7 +225,8 @@ absl::Status Trainer::Work(const v1::JoinResponse& joined) {
                                .worker = WorkerId(joined.worker_id()),
                                .servers = options_.servers,
                                .unreachable_after = options_.unreachable_after,
-                               .security = options_.security}));
+                               .security = options_.security,
+                               .tracer = options_.tracer}));
   const int max_samples =
       std::max(shop->job.microbatch_size(), shop->job.chunk_examples());
   TESSERA_ASSIGN_OR_RETURN(std::unique_ptr<Network> network,
