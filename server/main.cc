@@ -22,6 +22,7 @@
 #include "common/rpc/allocator.h"
 #include "common/rpc/listener.h"
 #include "common/rpc/security_flags.h"
+#include "common/shm/shm_use.h"
 #include "server/service/server.h"
 
 ABSL_FLAG(std::string, job, "",
@@ -38,6 +39,10 @@ ABSL_FLAG(std::string, port_file, "",
           "port, once the server can be reached.");
 ABSL_FLAG(std::string, device, "auto",
           "Where the shard lives and is updated: auto, cpu or cuda.");
+ABSL_FLAG(std::string, shared_memory, "auto",
+          "Whether values that travel to and from workers on this machine lie "
+          "in memory that both can see: auto (where it can be), on (an error "
+          "where it cannot) or off.");
 ABSL_FLAG(double, lease_seconds, 10,
           "Shard 0 only: a worker that is silent for longer loses its work to "
           "another.");
@@ -78,7 +83,7 @@ absl::Status CheckFlags() {
     return absl::InvalidArgumentError(absl::StrCat(
         "--lease_seconds=", lease_seconds, ": must be from 0.1 to 86400"));
   }
-  return absl::OkStatus();
+  return ParseShmUse(absl::GetFlag(FLAGS_shared_memory)).status();
 }
 
 absl::StatusOr<Job> LoadJob(const std::string& path) {
@@ -96,6 +101,7 @@ ServerOptions OptionsFromFlags() {
       .listen = absl::GetFlag(FLAGS_listen),
       .device = absl::GetFlag(FLAGS_device),
       .security = SecurityFromFlags(),
+      .shared_memory = *ParseShmUse(absl::GetFlag(FLAGS_shared_memory)),
       .lease = absl::Seconds(absl::GetFlag(FLAGS_lease_seconds)),
       // Ids of a server that is started anew must differ from those that its
       // predecessor gave.

@@ -11,6 +11,7 @@
 #include <limits>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/check.h"
 #include "common/base/file.h"
 #include "common/base/status_macros.h"
 
@@ -151,6 +152,9 @@ absl::Status SharedRegion::TakePages(uint64_t offset, uint64_t bytes) {
 }
 
 absl::StatusOr<void*> SharedRegion::Allocate(size_t bytes) {
+  if (detached_) {
+    return absl::ResourceExhaustedError("the shared region is shared no more");
+  }
   if (bytes > bytes_) {
     return absl::ResourceExhaustedError(absl::StrCat(
         "no room for ", bytes, " bytes in a shared region of ", bytes_));
@@ -170,8 +174,20 @@ void SharedRegion::Free(void* data, size_t bytes) {
       static_cast<uint64_t>(static_cast<uint8_t*>(data) - data_));
 }
 
+void SharedRegion::Detach() {
+  if (detached_.exchange(true)) return;
+  // The kernel swaps the mapping at one moment: writes of other threads come
+  // before it, and everybody sees them, or after it, and nobody does.
+  void* const data =
+      mmap(data_, bytes_, PROT_READ | PROT_WRITE,
+           MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd_.get(), 0);
+  // A mapping that is only replaced needs nothing that could be lacking.
+  TESSERA_CHECK(data == data_);
+}
+
 std::optional<uint64_t> SharedRegion::OffsetOf(const void* data,
                                                size_t bytes) const {
+  if (detached_) return std::nullopt;
   const auto begin = reinterpret_cast<uintptr_t>(data_);
   const auto address = reinterpret_cast<uintptr_t>(data);
   if (address < begin || address - begin > bytes_) return std::nullopt;

@@ -11,6 +11,7 @@
 #ifndef TESSERA_COMMON_SHM_SHARED_REGION_H_
 #define TESSERA_COMMON_SHM_SHARED_REGION_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -50,6 +51,15 @@ class SharedRegion final : public HostMemorySource {
   // The memory stays with the region, and readable for the others.
   void Free(void* data, size_t bytes) override;
 
+  // From now on nobody else sees what is written here: the others keep the
+  // region as it is at this moment, this process goes on with a private copy,
+  // made page by page as it writes, at the same addresses. For when what was
+  // lent must not change although nobody knows who still reads it. Gives out
+  // nothing any more, and OffsetOf finds nothing. Repeats do nothing. Not for
+  // memory that a device has pinned.
+  void Detach();
+  bool detached() const { return detached_; }
+
   // How far from the region's front [data, data + bytes) begins; nothing when
   // any of it lies outside. `bytes` may be 0.
   std::optional<uint64_t> OffsetOf(const void* data, size_t bytes) const;
@@ -70,6 +80,7 @@ class SharedRegion final : public HostMemorySource {
   const UniqueFd fd_;
   uint8_t* const data_;
   const uint64_t bytes_;
+  std::atomic<bool> detached_ = false;
 
   Mutex mutex_;
   uint64_t cut_bytes_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -27,6 +27,11 @@ size_t MaxCallsPerStream(const Job& job, const ShardPlan& plan, int shard) {
   return static_cast<size_t>(4 * blocks * job.microbatches());
 }
 
+// Two versions of every block, as a worker has them.
+size_t MaxLentPerStream(const ShardPlan& plan, int shard) {
+  return static_cast<size_t>(2 * plan.ShardBlocks(shard).size());
+}
+
 std::unique_ptr<CoordinatorHandler> MakeCoordinatorHandler(
     const Job& job, std::unique_ptr<Coordinator> coordinator,
     const CoordinatorOptions& options) {
@@ -53,7 +58,7 @@ std::string WithPort(const std::string& address, int port) {
 
 absl::StatusOr<std::unique_ptr<Endpoint>> Endpoint::Start(
     const Job& job, const ShardPlan& plan, int shard, ShardStore& store,
-    std::unique_ptr<Coordinator> coordinator, const EndpointOptions& options) {
+    std::unique_ptr<Coordinator> coordinator, EndpointOptions options) {
   auto endpoint = absl::WrapUnique(
       new Endpoint(job, plan, shard, store, std::move(coordinator), options));
   TESSERA_RETURN_IF_ERROR(endpoint->Listen(job, options));
@@ -62,7 +67,7 @@ absl::StatusOr<std::unique_ptr<Endpoint>> Endpoint::Start(
 
 Endpoint::Endpoint(const Job& job, const ShardPlan& plan, int shard,
                    ShardStore& store, std::unique_ptr<Coordinator> coordinator,
-                   const EndpointOptions& options)
+                   EndpointOptions& options)
     : plan_(plan),
       store_(store),
       parameter_handler_(job, plan_, shard, store),
@@ -75,8 +80,11 @@ Endpoint::Endpoint(const Job& job, const ShardPlan& plan, int shard,
                       .store = store,
                       .parameters = parameter_handler_,
                       .coordinator = coordinator_handler_.get()}),
-      parameter_service_(parameter_handler_,
-                         MaxCallsPerStream(job, plan_, shard)),
+      memory_(std::move(options.memory)),
+      parameter_service_(
+          parameter_handler_, memory_,
+          {.calls_per_stream = MaxCallsPerStream(job, plan_, shard),
+           .lent_per_stream = MaxLentPerStream(plan_, shard)}),
       coordinator_service_(coordinator_handler_.get(), shard),
       admin_service_(admin_handler_) {
   if (coordinator_handler_ == nullptr) return;

@@ -20,6 +20,7 @@
 #include "server/service/coordinator_handler.h"
 #include "server/service/parameter_handler.h"
 #include "server/service/parameter_service.h"
+#include "server/service/stream_loans.h"
 #include "server/shard/shard_store.h"
 
 namespace grpc {
@@ -37,6 +38,8 @@ struct EndpointOptions {
   ChannelSecurity security;
   CoordinatorOptions coordinator;
   std::string device_name;
+  // None by default.
+  ServerMemory memory = {.why_not = "this server shares no memory"};
 };
 
 // Serves from Start to Shutdown: the three services of tessera.v1, the standard
@@ -49,7 +52,7 @@ class Endpoint {
   // be listened on.
   static absl::StatusOr<std::unique_ptr<Endpoint>> Start(
       const Job& job, const ShardPlan& plan, int shard, ShardStore& store,
-      std::unique_ptr<Coordinator> coordinator, const EndpointOptions& options);
+      std::unique_ptr<Coordinator> coordinator, EndpointOptions options);
 
   // Shuts down.
   ~Endpoint();
@@ -63,8 +66,7 @@ class Endpoint {
 
  private:
   Endpoint(const Job& job, const ShardPlan& plan, int shard, ShardStore& store,
-           std::unique_ptr<Coordinator> coordinator,
-           const EndpointOptions& options);
+           std::unique_ptr<Coordinator> coordinator, EndpointOptions& options);
   absl::Status Listen(const Job& job, const EndpointOptions& options);
 
   const ShardPlan plan_;
@@ -73,6 +75,7 @@ class Endpoint {
   // Null on other shards than 0.
   std::unique_ptr<CoordinatorHandler> coordinator_handler_;
   AdminHandler admin_handler_;
+  const ServerMemory memory_;
   ParameterService parameter_service_;
   CoordinatorServiceGlue coordinator_service_;
   AdminServiceGlue admin_service_;

@@ -47,6 +47,20 @@ std::string Hex(uint64_t fingerprint) {
   return absl::StrCat(absl::Hex(fingerprint, absl::kZeroPad16));
 }
 
+absl::Status CheckEncoding(v1::Encoding said, v1::Encoding expected) {
+  if (said == expected) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "encoding ", static_cast<int>(said), ": this job's is ",
+      v1::Encoding_Name(expected), " (", static_cast<int>(expected), ")"));
+}
+
+FragmentedBytes::Piece BytesOf(const BlockVersion& block,
+                               v1::Encoding encoding) {
+  if (encoding != v1::ENCODING_FLOAT32) return block.payload;
+  return {reinterpret_cast<const uint8_t*>(block.values.data()),
+          block.values.size() * sizeof(float)};
+}
+
 }  // namespace
 
 ParameterHandler::ParameterHandler(const Job& job, const ShardPlan& plan,
@@ -58,10 +72,9 @@ ParameterHandler::ParameterHandler(const Job& job, const ShardPlan& plan,
       shard_(shard),
       store_(store) {}
 
-// What the three requests have in common.
+// What all requests have in common.
 template <typename Request>
-absl::Status ParameterHandler::Check(const Request& request,
-                                     v1::Encoding encoding) const {
+absl::Status ParameterHandler::Check(const Request& request) const {
   if (request.job_fingerprint() != fingerprint_) {
     return absl::FailedPreconditionError(absl::StrCat(
         "job fingerprint ", Hex(request.job_fingerprint()),
@@ -79,18 +92,22 @@ absl::Status ParameterHandler::Check(const Request& request,
         "block ", request.block(), " of ", plan_.block_count(), ": shard ",
         shard_, " has blocks [", blocks.begin, ", ", blocks.end, ")"));
   }
-  if (request.encoding() != encoding) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "encoding ", static_cast<int>(request.encoding()), ": this job's is ",
-        v1::Encoding_Name(encoding), " (", static_cast<int>(encoding), ")"));
-  }
   return absl::OkStatus();
+}
+
+template <typename Request>
+absl::Status ParameterHandler::CheckPull(const Request& request) const {
+  TESSERA_RETURN_IF_ERROR(Check(request));
+  // Exact values are there in any case.
+  if (request.encoding() == v1::ENCODING_FLOAT32) return absl::OkStatus();
+  return CheckEncoding(request.encoding(), pull_encoding_);
 }
 
 template <typename Request>
 absl::StatusOr<PushResult> ParameterHandler::Contribute(
     const Request& request, const FragmentedBytes& payload) {
-  TESSERA_RETURN_IF_ERROR(Check(request, push_encoding_));
+  TESSERA_RETURN_IF_ERROR(Check(request));
+  TESSERA_RETURN_IF_ERROR(CheckEncoding(request.encoding(), push_encoding_));
   if (request.step() < 0) {
     return absl::InvalidArgumentError(
         absl::StrCat("step ", request.step(), ": steps count from 0"));
@@ -115,18 +132,15 @@ absl::StatusOr<v1::PushResponse> ParameterHandler::Push(
 
 std::optional<PullTicket> ParameterHandler::Pull(const v1::PullRequest& request,
                                                  PullDone done) {
-  if (absl::Status status = Check(request, pull_encoding_); !status.ok()) {
+  if (absl::Status status = CheckPull(request); !status.ok()) {
     done(std::move(status));
     return std::nullopt;
   }
-  auto answer = [this,
+  auto answer = [this, encoding = request.encoding(),
                  done = std::move(done)](absl::StatusOr<BlockVersion> block) {
     if (!block.ok()) return done(block.status());
     PullReply reply;
-    reply.header.set_block(block->block);
-    reply.header.set_version(block->version);
-    reply.header.set_encoding(pull_encoding_);
-    reply.block = Lend(0, *std::move(block));
+    Lend(0, encoding, *std::move(block), reply);
     done(std::move(reply));
   };
   const int block = request.block();
@@ -171,8 +185,8 @@ std::optional<PullTicket> ParameterHandler::DoBoth(
     done(pushed.status());
     return std::nullopt;
   }
-  return Await(request, request.step() + 1, ToProto(pushed->outcome),
-               std::move(done));
+  return Await(request, request.step() + 1, pull_encoding_,
+               ToProto(pushed->outcome), std::move(done));
 }
 
 void ParameterHandler::DoPush(const v1::PushPullRequest& request,
@@ -191,7 +205,7 @@ void ParameterHandler::DoPush(const v1::PushPullRequest& request,
 std::optional<PullTicket> ParameterHandler::DoPull(
     const v1::PushPullRequest& request, const FragmentedBytes& payload,
     PushPullDone done) {
-  absl::Status status = Check(request, pull_encoding_);
+  absl::Status status = CheckPull(request);
   if (status.ok() && payload.size() > 0) {
     status = absl::InvalidArgumentError(
         absl::StrCat("pull of block ", request.block(), ": it comes with ",
@@ -201,38 +215,39 @@ std::optional<PullTicket> ParameterHandler::DoPull(
     done(std::move(status));
     return std::nullopt;
   }
-  return Await(request, request.version(), v1::PUSH_OUTCOME_UNSPECIFIED,
-               std::move(done));
+  return Await(request, request.version(), request.encoding(),
+               v1::PUSH_OUTCOME_UNSPECIFIED, std::move(done));
 }
 
 PullTicket ParameterHandler::Await(const v1::PushPullRequest& request,
-                                   int64_t version, v1::PushOutcome outcome,
-                                   PushPullDone done) {
+                                   int64_t version, v1::Encoding encoding,
+                                   v1::PushOutcome outcome, PushPullDone done) {
   auto answer = [this, id = request.request_id(), worker = request.worker_id(),
-                 outcome,
+                 encoding, outcome,
                  done = std::move(done)](absl::StatusOr<BlockVersion> block) {
     if (!block.ok()) return done(block.status());
     PushPullReply reply;
     reply.header.set_request_id(id);
-    reply.header.set_block(block->block);
-    reply.header.set_version(block->version);
     reply.header.set_outcome(outcome);
-    reply.header.set_encoding(pull_encoding_);
-    reply.block = Lend(worker, *std::move(block));
+    Lend(worker, encoding, *std::move(block), reply);
     done(std::move(reply));
   };
   const int block = request.block();
   return {block, store_.Pull(block, version, std::move(answer))};
 }
 
-BlockVersion ParameterHandler::Lend(uint64_t worker, BlockVersion block) {
+template <typename Reply>
+void ParameterHandler::Lend(uint64_t worker, v1::Encoding encoding,
+                            BlockVersion block, Reply& reply) {
+  reply.header.set_block(block.block);
+  reply.header.set_version(block.version);
+  reply.header.set_encoding(encoding);
+  reply.payload = BytesOf(block, encoding);
   {
     MutexLock lock(&mutex_);
-    pulled_bytes_[worker] +=
-        static_cast<int64_t>(block.values.size() * sizeof(float));
+    pulled_bytes_[worker] += static_cast<int64_t>(reply.payload.size());
   }
-  block.owner = std::make_shared<LentBlock>(lent_, std::move(block.owner));
-  return block;
+  reply.owner = std::make_shared<LentBlock>(lent_, std::move(block.owner));
 }
 
 std::map<uint64_t, int64_t> ParameterHandler::pulled_bytes() const {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 
 #include "absl/base/thread_annotations.h"
@@ -22,16 +23,18 @@
 
 namespace tessera {
 
-// An answer: its header, whose payload field is empty, and the payload's
-// values.
+// An answer: its header, whose payload field is empty, and its payload: bytes
+// of the version, which lives as long as `owner` does.
 struct PullReply {
   v1::PullResponse header;
-  BlockVersion block;
+  FragmentedBytes::Piece payload;
+  std::shared_ptr<const void> owner;
 };
 // The answer to a PART_PUSH has no values, and no owner.
 struct PushPullReply {
   v1::PushPullResponse header;
-  BlockVersion block;
+  FragmentedBytes::Piece payload;
+  std::shared_ptr<const void> owner;
 };
 
 // Called exactly once, as PullCallback is.
@@ -89,7 +92,9 @@ class ParameterHandler {
 
  private:
   template <typename Request>
-  absl::Status Check(const Request& request, v1::Encoding encoding) const;
+  absl::Status Check(const Request& request) const;
+  template <typename Request>
+  absl::Status CheckPull(const Request& request) const;
   template <typename Request>
   absl::StatusOr<PushResult> Contribute(const Request& request,
                                         const FragmentedBytes& payload);
@@ -104,9 +109,13 @@ class ParameterHandler {
                                    PushPullDone done);
   // Asks the store for what the request is to be answered with.
   PullTicket Await(const v1::PushPullRequest& request, int64_t version,
-                   v1::PushOutcome outcome, PushPullDone done);
-  // Counts a block as pulled by this worker, and as lent until it is let go.
-  BlockVersion Lend(uint64_t worker, BlockVersion block);
+                   v1::Encoding encoding, v1::PushOutcome outcome,
+                   PushPullDone done);
+  // Fills in the answer. Counts the block as pulled by this worker, and as lent
+  // until it is let go.
+  template <typename Reply>
+  void Lend(uint64_t worker, v1::Encoding encoding, BlockVersion block,
+            Reply& reply);
 
   const uint64_t fingerprint_;
   const v1::Encoding push_encoding_;

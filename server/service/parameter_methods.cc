@@ -11,12 +11,7 @@ namespace {
 
 template <typename Reply>
 grpc::ByteBuffer BlockMessage(const Reply& reply) {
-  const absl::Span<const float> values = reply.block.values;
-  return MakePayloadMessage(
-      reply.header,
-      FragmentedBytes::Piece(reinterpret_cast<const uint8_t*>(values.data()),
-                             values.size() * sizeof(float)),
-      reply.block.owner);
+  return MakePayloadMessage(reply.header, reply.payload, reply.owner);
 }
 
 // What the handler calls back with, turned into a message.
@@ -72,13 +67,18 @@ std::optional<PullTicket> ServePushPull(ParameterHandler& handler,
   return handler.PushPull(request, *payload, AsMessage<PushPullReply>(done));
 }
 
-grpc::ByteBuffer StreamAnswer(uint64_t request_id,
-                              const absl::StatusOr<PushPullReply>& reply) {
-  if (reply.ok() && reply->block.owner != nullptr) return BlockMessage(*reply);
-  if (reply.ok()) return MakeMessage(reply->header);
+grpc::ByteBuffer StreamAnswer(const PushPullReply& reply) {
+  // Without values, or with values that lie elsewhere.
+  if (reply.owner == nullptr || reply.header.has_shared()) {
+    return MakeMessage(reply.header);
+  }
+  return BlockMessage(reply);
+}
+
+grpc::ByteBuffer StreamAnswer(uint64_t request_id, const absl::Status& error) {
   v1::PushPullResponse response;
   response.set_request_id(request_id);
-  *response.mutable_error() = ToCallError(reply.status());
+  *response.mutable_error() = ToCallError(error);
   return MakeMessage(response);
 }
 

@@ -32,9 +32,10 @@ std::optional<PullTicket> ServePushPull(ParameterHandler& handler,
                                         const FragmentedBytes& message,
                                         const ReplyDone& done);
 
-// For streams: the answer is a message even when the call failed.
-grpc::ByteBuffer StreamAnswer(uint64_t request_id,
-                              const absl::StatusOr<PushPullReply>& reply);
+// For streams: the answer, which may say where its values lie in shared memory,
+// and the answer to a call that failed.
+grpc::ByteBuffer StreamAnswer(const PushPullReply& reply);
+grpc::ByteBuffer StreamAnswer(uint64_t request_id, const absl::Status& error);
 
 }  // namespace tessera
 

@@ -17,7 +17,8 @@ int ThreadCount() {
 }  // namespace
 
 ParameterService::ParameterService(ParameterHandler& handler,
-                                   size_t max_calls_per_stream) {
+                                   const ServerMemory& memory,
+                                   const Limits& limits) {
   const auto add = [&](auto request, auto serve) {
     unary_methods_.push_back({.request = request,
                               .serve = serve,
@@ -51,7 +52,9 @@ ParameterService::ParameterService(ParameterHandler& handler,
       .begun = [this](const auto& stream) { AddStream(stream); },
       .handler = &handler,
       .live_calls = &live_calls_,
-      .max_calls = max_calls_per_stream};
+      .max_calls = limits.calls_per_stream,
+      .memory = &memory,
+      .max_lent = limits.lent_per_stream};
 }
 
 void ParameterService::Register(grpc::ServerBuilder& builder) {

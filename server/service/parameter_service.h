@@ -19,6 +19,7 @@
 #include "common/base/mutex.h"
 #include "server/service/parameter_handler.h"
 #include "server/service/stream_call.h"
+#include "server/service/stream_loans.h"
 #include "server/service/unary_call.h"
 #include "tessera/v1/parameter.grpc.pb.h"
 
@@ -29,9 +30,15 @@ namespace tessera {
 // be built, Finish and destroy.
 class ParameterService {
  public:
-  // `max_calls_per_stream`: see StreamCall::Method. The handler must outlive
-  // the service.
-  ParameterService(ParameterHandler& handler, size_t max_calls_per_stream);
+  struct Limits {
+    // See StreamCall::Method.
+    size_t calls_per_stream = 0;
+    size_t lent_per_stream = 0;
+  };
+
+  // The handler and the memory must outlive the service.
+  ParameterService(ParameterHandler& handler, const ServerMemory& memory,
+                   const Limits& limits);
 
   void Register(grpc::ServerBuilder& builder);
   void Start();

@@ -7,6 +7,7 @@
 #include "common/base/status_macros.h"
 #include "common/device/make_device.h"
 #include "server/coordinator/coordinator.h"
+#include "server/service/server_memory.h"
 
 namespace tessera {
 
@@ -25,9 +26,15 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
                            MakeDevice(options.device));
   auto server =
       absl::WrapUnique(new Server(std::move(job), plan, std::move(device)));
-  TESSERA_ASSIGN_OR_RETURN(server->store_,
-                           ShardStore::Create(server->job_, server->plan_,
-                                              options.shard, *server->device_));
+  TESSERA_ASSIGN_OR_RETURN(
+      ServerMemory memory,
+      MakeServerMemory(options.shared_memory,
+                       plan.ShardElements(options.shard).size() *
+                           static_cast<int64_t>(sizeof(float))));
+  TESSERA_ASSIGN_OR_RETURN(
+      server->store_,
+      ShardStore::Create(server->job_, server->plan_, options.shard,
+                         *server->device_, nullptr, memory.region));
   const CoordinatorOptions coordinator_options{
       .lease = options.lease,
       .first_worker_id = options.first_worker_id,
@@ -43,7 +50,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
                       {.listen = options.listen,
                        .security = options.security,
                        .coordinator = coordinator_options,
-                       .device_name = server->device_->name()}));
+                       .device_name = server->device_->name(),
+                       .memory = std::move(memory)}));
   return server;
 }
 

@@ -12,6 +12,7 @@
 #include "common/job/job.h"
 #include "common/plan/shard_plan.h"
 #include "common/rpc/credentials.h"
+#include "common/shm/shm_use.h"
 #include "server/service/endpoint.h"
 #include "server/shard/shard_store.h"
 
@@ -25,6 +26,8 @@ struct ServerOptions {
   // See MakeDevice.
   std::string device = "auto";
   ChannelSecurity security;
+  // With workers on the same machine.
+  ShmUse shared_memory = ShmUse::kAuto;
   // Of the coordinator, which shard 0's server has.
   absl::Duration lease = absl::Seconds(10);
   uint64_t first_worker_id = 1;
@@ -34,7 +37,7 @@ struct ServerOptions {
 class Server {
  public:
   // Codes: INVALID_ARGUMENT for a shard that the job does not have; those of
-  // MakeDevice, ShardStore::Create and Endpoint::Start.
+  // MakeDevice, MakeServerMemory, ShardStore::Create and Endpoint::Start.
   static absl::StatusOr<std::unique_ptr<Server>> Start(
       Job job, const ServerOptions& options);
 

@@ -6,10 +6,20 @@
 #include "common/rpc/byte_buffer.h"
 #include "common/rpc/call_status.h"
 #include "common/rpc/completions.h"
+#include "common/rpc/shm_metadata.h"
 #include "common/wire/payload_message.h"
 #include "server/service/parameter_methods.h"
 
 namespace tessera {
+namespace {
+
+// A message that only says what the client has done with.
+bool IsNoCall(const v1::PushPullRequest& request) {
+  return request.request_id() == 0 && request.released_size() > 0 &&
+         request.job_fingerprint() == 0;
+}
+
+}  // namespace
 
 void StreamCall::Await(const Method& method,
                        grpc::ServerCompletionQueue& queue) {
@@ -28,11 +38,30 @@ void StreamCall::OnBegin(bool ok) {
   }
   token_ = LiveCount::Token(*method_.live_calls);
   Await(method_, queue_);
+  if (OfferMemory()) {
+    {
+      MutexLock lock(&mutex_);
+      writing_ = true;
+    }
+    stream_.SendInitialMetadata(MakeTag(
+        [self = shared_from_this()](bool sent) { self->OnWritten(sent); }));
+  }
   method_.begun(shared_from_this());
   ReadNext();
 }
 
+bool StreamCall::OfferMemory() {
+  const auto& metadata = context_.client_metadata();
+  const auto asked = metadata.find(kSharedMemoryKey);
+  if (asked == metadata.end()) return false;
+  const StreamLoans::Reply reply =
+      loans_.Ask({asked->second.data(), asked->second.size()});
+  context_.AddInitialMetadata(reply.key, reply.value);
+  return true;
+}
+
 void StreamCall::OnEnd() {
+  loans_.End();
   if (!context_.IsCancelled()) return;
   {
     MutexLock lock(&mutex_);
@@ -97,16 +126,24 @@ void StreamCall::Serve() {
     End(payload.status());
     return;
   }
+  loans_.Release(request);
+  if (IsNoCall(request)) return;
   uint64_t key;
   {
     MutexLock lock(&mutex_);
     key = calls_.Add(std::nullopt);
   }
-  auto done = [self = shared_from_this(), key, id = request.request_id()](
-                  const absl::StatusOr<PushPullReply>& reply) {
-    self->OnAnswer(key, StreamAnswer(id, reply));
+  auto done = [self = shared_from_this(), key,
+               id = request.request_id()](absl::StatusOr<PushPullReply> reply) {
+    if (!reply.ok()) {
+      return self->OnAnswer(key, StreamAnswer(id, reply.status()));
+    }
+    if (reply->owner != nullptr) self->loans_.Lend(*reply);
+    self->OnAnswer(key, StreamAnswer(*reply));
   };
-  const auto ticket = method_.handler->StreamCall(request, *payload, done);
+  const auto gradient = GradientOf(request, *payload);
+  if (!gradient.ok()) return done(gradient.status());
+  const auto ticket = method_.handler->StreamCall(request, *gradient, done);
   bool cancelled = false;
   {
     MutexLock lock(&mutex_);
@@ -117,6 +154,16 @@ void StreamCall::Serve() {
   }
   // The stream ended meanwhile, when this wait was not known yet.
   if (cancelled && ticket) method_.handler->Cancel(*ticket);
+}
+
+absl::StatusOr<FragmentedBytes> StreamCall::GradientOf(
+    const v1::PushPullRequest& request, const FragmentedBytes& payload) {
+  if (!request.has_shared()) return payload;
+  if (payload.size() > 0) {
+    return absl::InvalidArgumentError(
+        "the call has both a payload and a place in shared memory");
+  }
+  return loans_.Gradient(request.shared());
 }
 
 void StreamCall::OnAnswer(uint64_t key, grpc::ByteBuffer answer) {

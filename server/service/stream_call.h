@@ -19,10 +19,14 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "common/base/live_count.h"
 #include "common/base/mutex.h"
 #include "common/base/slot_table.h"
+#include "common/tensor/fragments.h"
 #include "server/service/parameter_handler.h"
+#include "server/service/stream_loans.h"
+#include "tessera/v1/parameter.pb.h"
 
 namespace tessera {
 
@@ -47,6 +51,9 @@ class StreamCall : public std::enable_shared_from_this<StreamCall> {
     // Calls under way at which a stream reads no further until some are
     // answered: more than any proper worker has, so that none gets stuck.
     size_t max_calls = 0;
+    const ServerMemory* memory = nullptr;
+    // See StreamLoans.
+    size_t max_lent = 0;
   };
 
   // Waits for a stream, serves it, and waits for the next, until the server
@@ -54,7 +61,10 @@ class StreamCall : public std::enable_shared_from_this<StreamCall> {
   static void Await(const Method& method, grpc::ServerCompletionQueue& queue);
 
   StreamCall(const Method& method, grpc::ServerCompletionQueue& queue)
-      : method_(method), queue_(queue), stream_(&context_) {}
+      : method_(method),
+        queue_(queue),
+        stream_(&context_),
+        loans_(*method.memory, method.max_lent) {}
 
   // Sends the answers that are ready, ends all waits and then the stream, with
   // this error.
@@ -63,9 +73,13 @@ class StreamCall : public std::enable_shared_from_this<StreamCall> {
  private:
   void OnBegin(bool ok);
   void OnEnd();
+  // Answers a client that asks for shared memory; whether it does.
+  bool OfferMemory();
   void ReadNext();
   void OnRead(bool ok);
   void Serve();
+  absl::StatusOr<FragmentedBytes> GradientOf(const v1::PushPullRequest& request,
+                                             const FragmentedBytes& payload);
   void OnAnswer(uint64_t key, grpc::ByteBuffer answer);
   void OnWritten(bool ok);
   // Starts what can be started: a Write, a Read that was put off, the end.
@@ -79,11 +93,13 @@ class StreamCall : public std::enable_shared_from_this<StreamCall> {
   Stream stream_;
   grpc::ByteBuffer request_;  // Of the Read under way.
   void* end_tag_ = nullptr;
+  StreamLoans loans_;
 
   Mutex mutex_;
   // Calls that are not answered, with what would cancel them.
   SlotTable<std::optional<PullTicket>> calls_ ABSL_GUARDED_BY(mutex_);
   std::deque<grpc::ByteBuffer> answers_ ABSL_GUARDED_BY(mutex_);
+  // A message, or the initial metadata.
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool read_put_off_ ABSL_GUARDED_BY(mutex_) = false;
   bool half_closed_ ABSL_GUARDED_BY(mutex_) = false;

@@ -59,10 +59,33 @@ v1::PushPullRequest BlockCall::MakeHeader() const {
   return header;
 }
 
-grpc::ByteBuffer BlockCall::MakeRequest() {
+std::optional<v1::SharedBytes> BlockCall::Hold(const StreamSharing& sharing) {
+  ++holds_;
+  if (request_.part == v1::PART_PULL || !may_name_shared_) return std::nullopt;
+  std::optional<v1::SharedBytes> place =
+      sharing.PlaceOf(BytesOf(request_.gradient.values));
+  if (place) named_shared_ = true;
+  return place;
+}
+
+bool BlockCall::MustSendBytes(const v1::PushPullResponse& answer) {
+  if (!named_shared_ || !may_name_shared_ ||
+      answer.error().code() !=
+          static_cast<int>(absl::StatusCode::kFailedPrecondition)) {
+    return false;
+  }
+  may_name_shared_ = false;
+  return true;
+}
+
+grpc::ByteBuffer BlockCall::MakeRequest(
+    const std::optional<v1::SharedBytes>& place, StreamSharing& sharing) {
   trace_.Sending();
-  const v1::PushPullRequest header = MakeHeader();
-  if (request_.part == v1::PART_PULL) {
+  v1::PushPullRequest header = MakeHeader();
+  sharing.AddReleased(header);
+  if (request_.part == v1::PART_PULL || place) {
+    if (place) *header.mutable_shared() = *place;
+    trace_.Released();
     DropFromAfar();
     return MakeMessage(header);
   }

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -21,6 +22,7 @@
 #include "worker/client/call_trace.h"
 #include "worker/client/callback_queue.h"
 #include "worker/client/parameter_client.h"
+#include "worker/client/stream_sharing.h"
 
 namespace tessera {
 
@@ -69,11 +71,22 @@ class BlockCall : public std::enable_shared_from_this<BlockCall> {
   int64_t pushed_bytes() const;
   int64_t pulled_bytes() const;
 
-  // Keeps the call from ending until MakeRequest has been called, once.
-  void Hold() { ++holds_; }
+  // Keeps the call from ending until MakeRequest has been called, once. Gives
+  // the gradient's place in shared memory, if the server can see it there.
+  std::optional<v1::SharedBytes> Hold(const StreamSharing& sharing);
 
-  // The message to send, for one attempt; needs a Hold.
-  grpc::ByteBuffer MakeRequest();
+  // The message to send, for one attempt; needs what Hold gave. Takes along
+  // what is to be released.
+  grpc::ByteBuffer MakeRequest(const std::optional<v1::SharedBytes>& place,
+                               StreamSharing& sharing);
+
+  // Whether an attempt has named shared memory: a server may read it then until
+  // the call is answered.
+  bool named_shared() const { return named_shared_; }
+
+  // Whether the answer says that the server cannot see the memory that the call
+  // named. It will name none any more.
+  bool MustSendBytes(const v1::PushPullResponse& answer);
 
   // Takes the answer to an attempt, and its values: checks them and, when they
   // are wanted elsewhere, copies them there. Codes: the call's own error, if
@@ -110,6 +123,10 @@ class BlockCall : public std::enable_shared_from_this<BlockCall> {
   // Written before the result's hold is dropped.
   absl::Status result_;
   BlockView view_;
+
+  // Under the lock of whoever could end the call.
+  bool named_shared_ = false;
+  bool may_name_shared_ = true;
 };
 
 }  // namespace tessera

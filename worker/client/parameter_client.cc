@@ -8,11 +8,13 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "common/base/check.h"
 #include "common/base/live_count.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/completions.h"
 #include "common/rpc/transport.h"
+#include "common/shm/shm_offer.h"
 #include "worker/client/block_call.h"
 #include "worker/client/callback_queue.h"
 #include "worker/client/server_link.h"
@@ -35,16 +37,20 @@ class GrpcParameterClient : public ParameterClient {
     for (const auto& link : links_) link->Close();
     outstanding_.AwaitNone();
     callbacks_.Stop();
+    helper_.Stop();
     queue_.Shutdown();
     thread_.join();
   }
 
   // In shard order, before any call.
-  void AddServer(ServerIdentity server, absl::Duration unreachable_after,
+  void AddServer(ServerIdentity server, const ParameterClientOptions& options,
                  std::shared_ptr<grpc::Channel> channel) {
-    links_.push_back(std::make_unique<ServerLink>(
-        std::move(server), unreachable_after, std::move(channel), queue_,
-        callbacks_, traffic_));
+    const LinkTools tools{.queue = queue_,
+                          .callbacks = callbacks_,
+                          .helper = helper_,
+                          .traffic = traffic_};
+    links_.push_back(std::make_unique<ServerLink>(std::move(server), options,
+                                                  std::move(channel), tools));
   }
 
   void PushPull(const BlockGradient& gradient, absl::Span<float> to,
@@ -83,6 +89,14 @@ class GrpcParameterClient : public ParameterClient {
     outstanding_.AwaitNone();
   }
 
+  absl::Status AwaitSharedMemory(absl::Duration timeout) override {
+    const absl::Time deadline = absl::Now() + timeout;
+    for (const auto& link : links_) {
+      TESSERA_RETURN_IF_ERROR(link->AwaitSharedMemory(deadline));
+    }
+    return absl::OkStatus();
+  }
+
   ClientTraffic traffic() const override {
     return {.pushed_bytes = traffic_.pushed_bytes,
             .pulled_bytes = traffic_.pulled_bytes,
@@ -106,6 +120,7 @@ class GrpcParameterClient : public ParameterClient {
   TrafficCounters traffic_;
   LiveCount outstanding_;
   CallbackQueue callbacks_;
+  CallbackQueue helper_;
   grpc::CompletionQueue queue_;
   std::vector<std::unique_ptr<ServerLink>> links_;
   std::thread thread_;
@@ -119,6 +134,10 @@ absl::StatusOr<std::unique_ptr<ParameterClient>> ParameterClient::Create(
     return absl::InvalidArgumentError(
         absl::StrCat(options.servers.size(), " server addresses for a plan of ",
                      plan.shard_count(), " shards: list one for each"));
+  }
+  if (options.transport == Transport::kSharedMemory && ShmHostId().empty()) {
+    return absl::FailedPreconditionError(
+        "no shared memory: this system does not say which machine it is");
   }
   auto client = std::make_unique<GrpcParameterClient>(plan);
   const TransportOptions transport{
@@ -136,7 +155,7 @@ absl::StatusOr<std::unique_ptr<ParameterClient>> ParameterClient::Create(
                        .push_encoding = options.push_encoding,
                        .pull_encoding = options.pull_encoding,
                        .tracer = options.tracer},
-                      options.unreachable_after, std::move(channel));
+                      options, std::move(channel));
   }
   return client;
 }

@@ -18,11 +18,18 @@
 #include "common/plan/reduction_tree.h"
 #include "common/plan/shard_plan.h"
 #include "common/rpc/credentials.h"
+#include "common/shm/shared_region.h"
 #include "common/trace/trace.h"
 #include "tessera/v1/encoding.pb.h"
 #include "worker/client/block_view.h"
 
 namespace tessera {
+
+enum class Transport {
+  kAuto,          // Shared memory with those servers where it can be.
+  kTcp,           // Everything over the network.
+  kSharedMemory,  // Calls to servers that share no memory fail.
+};
 
 struct ParameterClientOptions {
   uint64_t job_fingerprint = 0;
@@ -33,6 +40,10 @@ struct ParameterClientOptions {
   // UNAVAILABLE. Until then they are repeated with growing pauses.
   absl::Duration unreachable_after = absl::Seconds(60);
   ChannelSecurity security;
+  Transport transport = Transport::kAuto;
+  // Gradients that lie here need not be sent to servers on the same machine.
+  // Without it, only what servers answer may travel in shared memory.
+  std::shared_ptr<SharedRegion> region;
   // How the job says that values travel.
   v1::Encoding push_encoding = v1::ENCODING_FLOAT32;
   v1::Encoding pull_encoding = v1::ENCODING_FLOAT32;
@@ -46,6 +57,8 @@ struct BlockGradient {
   MicrobatchRange range;
   double loss_sum = 0;
   // The block's gradient: not copied, so it must stay as it is until `done`.
+  // When calls end without an answer although a gradient in shared memory may
+  // still be read, the region is detached: see SharedRegion::Detach.
   absl::Span<const float> values;
 };
 
@@ -65,7 +78,8 @@ using ViewDone = std::function<void(absl::StatusOr<BlockView>)>;
 class ParameterClient {
  public:
   // Connects in the background. Codes: INVALID_ARGUMENT for a number of servers
-  // that is not the plan's.
+  // that is not the plan's; FAILED_PRECONDITION for kSharedMemory on a system
+  // that has none.
   static absl::StatusOr<std::unique_ptr<ParameterClient>> Create(
       const ShardPlan& plan, ParameterClientOptions options);
 
@@ -92,6 +106,11 @@ class ParameterClient {
   // Ends all calls under way with CANCELLED and waits for their callbacks;
   // later calls work as before.
   virtual void CancelAll() = 0;
+
+  // Connects to all servers and waits until each shares memory with this
+  // client. Codes, naming the server: FAILED_PRECONDITION when one does not,
+  // and why; DEADLINE_EXCEEDED.
+  virtual absl::Status AwaitSharedMemory(absl::Duration timeout) = 0;
 
   virtual ClientTraffic traffic() const = 0;
 };

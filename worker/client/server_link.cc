@@ -34,18 +34,17 @@ class ReceivedSource : public BlockView::Source {
 
 }  // namespace
 
-ServerLink::ServerLink(ServerIdentity server, absl::Duration unreachable_after,
+ServerLink::ServerLink(ServerIdentity server,
+                       const ParameterClientOptions& options,
                        std::shared_ptr<grpc::Channel> channel,
-                       grpc::CompletionQueue& queue, CallbackQueue& callbacks,
-                       TrafficCounters& traffic)
+                       const LinkTools& tools)
     : server_(std::move(server)),
-      unreachable_after_(unreachable_after),
+      unreachable_after_(options.unreachable_after),
       channel_(std::move(channel)),
-      queue_(queue),
-      callbacks_(callbacks),
-      traffic_(traffic),
+      tools_(tools),
+      memory_(options.transport, options.region, tools.helper),
       stub_(channel_),
-      reachability_(unreachable_after) {}
+      reachability_(options.unreachable_after) {}
 
 ServerLink::~ServerLink() = default;
 
@@ -53,6 +52,14 @@ absl::Status ServerLink::Annotate(const absl::Status& status) const {
   return absl::Status(status.code(),
                       absl::StrCat("server ", server_.address, " (shard ",
                                    server_.shard, "): ", status.message()));
+}
+
+std::shared_ptr<StreamSession> ServerLink::NewSession() {
+  began_.reset();
+  return std::make_shared<StreamSession>(
+      stub_, tools_.queue, *this, live_, memory_.host_id(),
+      memory_.NewStream(
+          [this](StreamSharing::Hurry hurry) { OnReleased(hurry); }));
 }
 
 void ServerLink::Start(std::shared_ptr<BlockCall> call) {
@@ -64,25 +71,46 @@ void ServerLink::Start(std::shared_ptr<BlockCall> call) {
 }
 
 void ServerLink::Pump() {
-  std::shared_ptr<StreamSession> session;
-  CallPtr call;
-  {
-    MutexLock lock(&mutex_);
-    if (closed_ || paused_ || !calls_.HasNext()) return;
-    if (session_ == nullptr) {
-      session_ = std::make_shared<StreamSession>(stub_, queue_, *this, live_);
-      began_.reset();
-    } else {
-      if (!writable_) return;
-      writable_ = false;
-      call = calls_.Next();
-      call->Hold();
+  const Step step = NextStep();
+  if (step.session == nullptr) return;
+  StreamSharing& sharing = step.session->sharing();
+  switch (step.kind) {
+    case Step::kBegin:
+      return step.session->Start();
+    case Step::kCall:
+      tools_.traffic.pushed_bytes += step.call->pushed_bytes();
+      return step.session->Write(step.call->MakeRequest(step.place, sharing));
+    case Step::kRelease: {
+      v1::PushPullRequest message;
+      sharing.AddReleased(message);
+      return step.session->Write(MakeMessage(message));
     }
-    session = session_;
   }
-  if (call == nullptr) return session->Start();
-  traffic_.pushed_bytes += call->pushed_bytes();
-  session->Write(call->MakeRequest());
+}
+
+ServerLink::Step ServerLink::NextStep() {
+  MutexLock lock(&mutex_);
+  if (closed_ || paused_) return {};
+  if (session_ == nullptr) {
+    if (!calls_.HasNext() && !wanted_) return {};
+    session_ = NewSession();
+    return {.kind = Step::kBegin, .session = session_};
+  }
+  const StreamSharing& sharing = session_->sharing();
+  if (!writable_ || (memory_.required() && !sharing.up())) return {};
+  Step step{.kind = Step::kRelease, .call = calls_.Next()};
+  if (step.call != nullptr) {
+    step.kind = Step::kCall;
+    step.place = step.call->Hold(sharing);
+  } else {
+    const size_t released = sharing.released();
+    const bool due = release_due_ || released >= StreamSharing::kManyReleases;
+    if (released == 0 || !due) return {};
+  }
+  writable_ = false;
+  release_due_ = false;
+  step.session = session_;
+  return step;
 }
 
 void ServerLink::OnWritable(StreamSession& session) {
@@ -98,23 +126,23 @@ void ServerLink::OnWritable(StreamSession& session) {
 void ServerLink::OnMessage(StreamSession& session, ReceivedMessage message) {
   v1::PushPullResponse answer;
   auto payload = ParsePayloadMessage(message.bytes(), answer);
-  if (payload.ok()) {
-    return TakeAnswer(
-        answer, BlockView(*std::move(payload), std::make_unique<ReceivedSource>(
-                                                   std::move(message))));
+  if (!payload.ok()) {
+    // Not a server of ours; whatever else it says is worth nothing.
+    EndStream(session, absl::InternalError(payload.status().message()));
+  } else if (answer.has_shared()) {
+    TakeLent(session, answer);
+  } else {
+    TakeAnswer(answer,
+               BlockView(*std::move(payload),
+                         std::make_unique<ReceivedSource>(std::move(message))));
   }
-  // Not a server of ours; whatever else it says is worth nothing.
-  Endings endings;
-  {
-    MutexLock lock(&mutex_);
-    if (session_.get() != &session) return;
-    session_ = nullptr;
-    writable_ = false;
-    endings = {calls_.TakeAll(),
-               Annotate(absl::InternalError(payload.status().message()))};
-  }
-  session.Cancel();
-  End(endings);
+}
+
+void ServerLink::TakeLent(StreamSession& session,
+                          const v1::PushPullResponse& answer) {
+  auto values = session.sharing().Lent(answer);
+  if (!values.ok()) return EndStream(session, values.status());
+  if (*values) TakeAnswer(answer, **std::move(values));
 }
 
 void ServerLink::TakeAnswer(const v1::PushPullResponse& answer,
@@ -127,27 +155,54 @@ void ServerLink::TakeAnswer(const v1::PushPullResponse& answer,
     MutexLock lock(&mutex_);
     reachability_.Reset();
     call = calls_.Take(answer.request_id());
+    // The second answer to a call that was sent twice.
+    if (call == nullptr) return;
+    if (call->MustSendBytes(answer)) calls_.Add(std::exchange(call, nullptr));
   }
-  // The second answer to a call that was sent twice.
-  if (call == nullptr) return;
+  if (call == nullptr) return Pump();
   const absl::Status status = call->TakeAnswer(answer, std::move(values));
-  if (status.ok()) traffic_.pulled_bytes += call->pulled_bytes();
-  call->Finish(status.ok() ? status : Annotate(status));
+  if (status.ok()) {
+    tools_.traffic.pulled_bytes += call->pulled_bytes();
+    call->Finish(status);
+  } else if (IsPassing(status)) {
+    SendAgain(std::move(call), status);
+  } else {
+    call->Finish(Annotate(status));
+  }
 }
 
-void ServerLink::OnEnd(StreamSession& session, const absl::Status& why) {
+void ServerLink::EndStream(StreamSession& session, const absl::Status& why) {
   Endings endings;
   {
     MutexLock lock(&mutex_);
     if (session_.get() != &session) return;
-    session_ = nullptr;
-    writable_ = false;
+    endings = {calls_.TakeAll(), Annotate(why)};
+    DropSession();
+  }
+  session.Cancel();
+  End(endings);
+}
+
+void ServerLink::DropSession() {
+  session_ = nullptr;
+  writable_ = false;
+  memory_.Unsettled();
+}
+
+void ServerLink::OnEnd(StreamSession& session, const absl::Status& why) {
+  session.sharing().Close();
+  Endings endings;
+  {
+    MutexLock lock(&mutex_);
+    if (session_.get() != &session) return;
+    DropSession();
     if (began_ && absl::Now() - *began_ > kProofOfReach) reachability_.Reset();
     if (!why.ok() && !IsTransportFailure(why)) {
       endings = {calls_.TakeAll(), Annotate(why)};
-    } else if (const size_t calls = calls_.RepeatAll(); calls > 0) {
-      traffic_.retries += static_cast<int64_t>(calls);
-      endings = Pause(why);
+    } else {
+      const size_t calls = calls_.RepeatAll();
+      tools_.traffic.retries += static_cast<int64_t>(calls);
+      if (calls > 0 || wanted_) endings = Pause(why);
     }
   }
   End(endings);
@@ -161,7 +216,7 @@ void ServerLink::Repeat(uint64_t id, const absl::Status& why) {
   {
     MutexLock lock(&mutex_);
     if (!calls_.Repeat(id)) return;
-    ++traffic_.retries;
+    ++tools_.traffic.retries;
     if (reached) {
       reachability_.Reset();
     } else {
@@ -170,6 +225,17 @@ void ServerLink::Repeat(uint64_t id, const absl::Status& why) {
   }
   End(endings);
   if (reached) Pump();
+}
+
+void ServerLink::SendAgain(CallPtr call, const absl::Status& why) {
+  Endings endings;
+  {
+    MutexLock lock(&mutex_);
+    calls_.Add(std::move(call));
+    ++tools_.traffic.retries;
+    endings = Pause(why);
+  }
+  End(endings);
 }
 
 ServerLink::Endings ServerLink::Pause(const absl::Status& why) {
@@ -184,19 +250,18 @@ ServerLink::Endings ServerLink::Pause(const absl::Status& why) {
                                   ": ", why.message()))};
   }
   paused_ = true;
-  callbacks_.PostAt(*next, [this] { Wake(); });
+  tools_.callbacks.PostAt(*next, [this] {
+    {
+      MutexLock lock(&mutex_);
+      paused_ = false;
+    }
+    Pump();
+  });
   return {};
 }
 
-void ServerLink::Wake() {
-  {
-    MutexLock lock(&mutex_);
-    paused_ = false;
-  }
-  Pump();
-}
-
 void ServerLink::End(const Endings& endings) {
+  memory_.Abandon(endings.calls);
   for (const CallPtr& call : endings.calls) call->Finish(endings.why);
 }
 
@@ -206,13 +271,14 @@ void ServerLink::CancelAll() {
   {
     MutexLock lock(&mutex_);
     calls = calls_.TakeAll();
-    session.swap(session_);
-    writable_ = false;
+    session = session_;
+    DropSession();
     reachability_.Reset();
   }
   if (session != nullptr) session->Cancel();
+  memory_.Abandon(calls);
   for (const CallPtr& call : calls) {
-    callbacks_.Post([call] {
+    tools_.callbacks.Post([call] {
       call->Finish(absl::CancelledError("the caller ended all calls"));
     });
   }

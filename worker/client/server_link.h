@@ -36,6 +36,8 @@
 #include "worker/client/block_call.h"
 #include "worker/client/call_queue.h"
 #include "worker/client/callback_queue.h"
+#include "worker/client/link_memory.h"
+#include "worker/client/parameter_client.h"
 #include "worker/client/reachability.h"
 #include "worker/client/stream_session.h"
 
@@ -47,14 +49,21 @@ struct TrafficCounters {
   std::atomic<int64_t> retries = 0;
 };
 
+// What a link works with; all outlives it.
+struct LinkTools {
+  grpc::CompletionQueue& queue;
+  CallbackQueue& callbacks;
+  // For handshakes, which block.
+  CallbackQueue& helper;
+  TrafficCounters& traffic;
+};
+
 // Thread-safe.
 class ServerLink : public StreamSession::Listener {
  public:
-  // The queue, the callbacks and the counters must outlive the link.
-  ServerLink(ServerIdentity server, absl::Duration unreachable_after,
-             std::shared_ptr<grpc::Channel> channel,
-             grpc::CompletionQueue& queue, CallbackQueue& callbacks,
-             TrafficCounters& traffic);
+  // Looks at `options` for what all links have in common.
+  ServerLink(ServerIdentity server, const ParameterClientOptions& options,
+             std::shared_ptr<grpc::Channel> channel, const LinkTools& tools);
   ~ServerLink() override;
 
   const ServerIdentity& server() const { return server_; }
@@ -62,6 +71,10 @@ class ServerLink : public StreamSession::Listener {
   // Repeats the call until it has an answer, or there is no hope. It must have
   // been made for this link's server.
   void Start(std::shared_ptr<BlockCall> call);
+
+  // Connects, if need be, and waits until memory is shared. Codes: as
+  // ParameterClient::AwaitSharedMemory.
+  absl::Status AwaitSharedMemory(absl::Time deadline);
 
   // Ends all calls with CANCELLED, on the callbacks' thread.
   void CancelAll();
@@ -80,15 +93,46 @@ class ServerLink : public StreamSession::Listener {
 
   void OnWritable(StreamSession& session) override;
   void OnMessage(StreamSession& session, ReceivedMessage message) override;
+  void OnOffer(StreamSession& session,
+               const absl::StatusOr<std::string>& offer) override;
   void OnEnd(StreamSession& session, const absl::Status& why) override;
 
-  // Sends what can be sent now. gRPC is never entered with the lock held.
+  // What to do next with the stream, if it has a session.
+  struct Step {
+    enum Kind {
+      kBegin,
+      kCall,
+      kRelease,  // A message that only says what was released.
+    };
+    Kind kind = kBegin;
+    std::shared_ptr<StreamSession> session;
+    CallPtr call;
+    std::optional<v1::SharedBytes> place;
+  };
+
+  // Does what can be done now. gRPC is never entered with the lock held.
   void Pump();
+  Step NextStep();
+  std::shared_ptr<StreamSession> NewSession()
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void DropSession() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // A stream that is no good: ends it, and all calls, which it would be the
+  // same for.
+  void EndStream(StreamSession& session, const absl::Status& why);
+
+  // The handshake of this session's shared memory has ended.
+  void OnMemory(StreamSession& session,
+                absl::StatusOr<std::unique_ptr<ShmLink>> link);
+  // An answer whose values the server has lent.
+  void TakeLent(StreamSession& session, const v1::PushPullResponse& answer);
   // Ends a call with what its answer says, if it has not ended.
   void TakeAnswer(const v1::PushPullResponse& answer, BlockView values);
   // An attempt at this call came to nothing, through no fault of its own.
   void Repeat(uint64_t id, const absl::Status& why);
-  void Wake();
+  // Likewise for a call that was taken out.
+  void SendAgain(CallPtr call, const absl::Status& why);
+  void OnReleased(StreamSharing::Hurry hurry);
+  void Release();
   void End(const Endings& endings);
 
   // After a failure of the transport: pauses, or gives up on all calls.
@@ -98,16 +142,19 @@ class ServerLink : public StreamSession::Listener {
   const ServerIdentity server_;
   const absl::Duration unreachable_after_;
   const std::shared_ptr<grpc::Channel> channel_;
-  grpc::CompletionQueue& queue_;
-  CallbackQueue& callbacks_;
-  TrafficCounters& traffic_;
+  const LinkTools tools_;
+  LinkMemory memory_;
   grpc::GenericStub stub_;
   LiveCount live_;  // Sessions.
+  std::atomic<bool> release_timed_ = false;
 
   Mutex mutex_;
   CallQueue calls_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<StreamSession> session_ ABSL_GUARDED_BY(mutex_);
   bool writable_ ABSL_GUARDED_BY(mutex_) = false;
+  // A stream is wanted even when there are no calls.
+  bool wanted_ ABSL_GUARDED_BY(mutex_) = false;
+  bool release_due_ ABSL_GUARDED_BY(mutex_) = false;
   // When the session's stream began; nothing before that.
   std::optional<absl::Time> began_ ABSL_GUARDED_BY(mutex_);
   Reachability reachability_ ABSL_GUARDED_BY(mutex_);

@@ -4,6 +4,7 @@
 
 #include "common/rpc/call_status.h"
 #include "common/rpc/completions.h"
+#include "common/rpc/shm_metadata.h"
 
 namespace tessera {
 namespace {
@@ -14,8 +15,16 @@ constexpr char kMethod[] = "/tessera.v1.ParameterService/PushPullStream";
 
 StreamSession::StreamSession(grpc::GenericStub& stub,
                              grpc::CompletionQueue& queue, Listener& listener,
-                             LiveCount& live)
-    : token_(live), stub_(stub), queue_(queue), listener_(listener) {}
+                             LiveCount& live, const std::string& host_id,
+                             std::shared_ptr<StreamSharing> sharing)
+    : token_(live),
+      stub_(stub),
+      queue_(queue),
+      listener_(listener),
+      asks_(!host_id.empty()),
+      sharing_(std::move(sharing)) {
+  if (asks_) context_.AddMetadata(kSharedMemoryKey, host_id);
+}
 
 void StreamSession::Start() {
   stream_ = stub_.PrepareCall(&context_, kMethod, &queue_);
@@ -24,12 +33,33 @@ void StreamSession::Start() {
 }
 
 void StreamSession::OnStarted(bool ok) {
-  if (ok) {
-    ReadNext();
-    listener_.OnWritable(*this);
+  if (!ok) return OnRead(false);
+  if (asks_) {
+    stream_->ReadInitialMetadata(MakeTag(
+        [self = shared_from_this()](bool read) { self->OnMetadata(read); }));
   } else {
-    OnRead(false);
+    ReadNext();
   }
+  listener_.OnWritable(*this);
+}
+
+void StreamSession::OnMetadata(bool ok) {
+  absl::StatusOr<std::string> offer =
+      absl::FailedPreconditionError("the server does not know how to");
+  if (ok) {
+    const auto& metadata = context_.GetServerInitialMetadata();
+    if (const auto found = metadata.find(kSharedMemoryKey);
+        found != metadata.end()) {
+      offer = std::string(found->second.data(), found->second.size());
+    } else if (const auto why = metadata.find(kNoSharedMemoryKey);
+               why != metadata.end()) {
+      offer = absl::FailedPreconditionError(
+          absl::string_view(why->second.data(), why->second.size()));
+    }
+  }
+  ReadNext();
+  // Without metadata the stream is about to end, and says why by itself.
+  if (ok) listener_.OnOffer(*this, offer);
 }
 
 void StreamSession::ReadNext() {

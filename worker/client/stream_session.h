@@ -9,32 +9,44 @@
 #include <grpcpp/support/byte_buffer.h>
 
 #include <memory>
+#include <string>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "common/base/live_count.h"
 #include "common/base/mutex.h"
 #include "common/rpc/byte_buffer.h"
+#include "worker/client/stream_sharing.h"
 
 namespace tessera {
 
 // Thread-safe. Lives as long as gRPC will come back to it.
 class StreamSession : public std::enable_shared_from_this<StreamSession> {
  public:
-  // Told what happens, on a thread of the queue's; never while a lock is held.
+  // Told what happens, on threads of the queue's, several at a time if it has
+  // several; never while a lock is held.
   class Listener {
    public:
     virtual ~Listener() = default;
     // A Write may be started: the stream began, or the last one is done.
     virtual void OnWritable(StreamSession& session) = 0;
     virtual void OnMessage(StreamSession& session, ReceivedMessage message) = 0;
-    // Exactly once, and the last thing heard of the session.
+    // At most once: the server's offer to share memory, or why there is none.
+    virtual void OnOffer(StreamSession& session,
+                         const absl::StatusOr<std::string>& offer) = 0;
+    // Exactly once, and the last news; what was said before may still be under
+    // way on other threads.
     virtual void OnEnd(StreamSession& session, const absl::Status& why) = 0;
   };
 
-  // All must outlive the session, which counts in `live`.
+  // All must outlive the session, which counts in `live`. It asks the server to
+  // share memory unless `host_id` is empty; see common/rpc/shm_metadata.h.
   StreamSession(grpc::GenericStub& stub, grpc::CompletionQueue& queue,
-                Listener& listener, LiveCount& live);
+                Listener& listener, LiveCount& live, const std::string& host_id,
+                std::shared_ptr<StreamSharing> sharing);
+
+  StreamSharing& sharing() const { return *sharing_; }
 
   // Before anything but Cancel.
   void Start();
@@ -48,6 +60,7 @@ class StreamSession : public std::enable_shared_from_this<StreamSession> {
 
  private:
   void OnStarted(bool ok);
+  void OnMetadata(bool ok);
   void ReadNext();
   void OnRead(bool ok);
   void OnWritten(bool ok);
@@ -58,6 +71,8 @@ class StreamSession : public std::enable_shared_from_this<StreamSession> {
   grpc::GenericStub& stub_;
   grpc::CompletionQueue& queue_;
   Listener& listener_;
+  const bool asks_;
+  const std::shared_ptr<StreamSharing> sharing_;
   grpc::ClientContext context_;
   std::unique_ptr<grpc::GenericClientAsyncReaderWriter> stream_;
   grpc::ByteBuffer received_;  // Of the Read under way.

@@ -216,7 +216,7 @@ TEST_CASE("an answer refers to the version's own memory, and is counted") {
                    });
   }
   REQUIRE(replies.size() == 2);
-  REQUIRE(replies[0].block.values.data() == replies[1].block.values.data());
+  REQUIRE(replies[0].payload.data() == replies[1].payload.data());
   REQUIRE(replies[0].header.block() == 1);
   REQUIRE(replies[0].header.version() == 0);
   REQUIRE(replies[0].header.encoding() == v1::ENCODING_FLOAT32);
