@@ -99,6 +99,19 @@ absl::Status RangeWorker::Train(int64_t step, const MicrobatchRange& range) {
   const absl::Duration waited_before = times_.waiting;
   board_.StartPass(step);
   TESSERA_RETURN_IF_ERROR(Fetch(step));
+  // What is pushed as one: where gradients are rounded for the wire, never a
+  // sum, or results would depend on how ranges were handed out.
+  const int size = job_.pushes_single_microbatches() ? 1 : range.size();
+  for (int begin = range.begin; begin < range.end; begin += size) {
+    TESSERA_RETURN_IF_ERROR(TrainAndPush(step, {begin, begin + size}));
+  }
+  times_.compute += SinceStart(start) - (times_.waiting - waited_before);
+  times_.microbatches += range.size();
+  return absl::OkStatus();
+}
+
+absl::Status RangeWorker::TrainAndPush(int64_t step,
+                                       const MicrobatchRange& range) {
   TreeAccumulator sum;
   for (int m = range.begin; m + 1 < range.end; ++m) {
     TreeAccumulator::Gradient gradient = pool_.Acquire();
@@ -108,10 +121,7 @@ absl::Status RangeWorker::Train(int64_t step, const MicrobatchRange& range) {
     const TraceSpan adding = trace_.Span("sum", step, {range.begin, m + 1});
     sum.Add(std::move(gradient), loss);
   }
-  TESSERA_RETURN_IF_ERROR(TrainLast(step, range, sum));
-  times_.compute += SinceStart(start) - (times_.waiting - waited_before);
-  times_.microbatches += range.size();
-  return absl::OkStatus();
+  return TrainLast(step, range, sum);
 }
 
 absl::Status RangeWorker::TrainLast(int64_t step, const MicrobatchRange& range,

@@ -62,6 +62,8 @@ class RangeWorker {
   absl::StatusOr<double> TrainMicrobatch(int64_t step, int microbatch,
                                          absl::Span<float> gradient,
                                          const PassHooks& hooks);
+  // A range that is pushed as one, from its first microbatch to its last.
+  absl::Status TrainAndPush(int64_t step, const MicrobatchRange& range);
   // The range's last microbatch, whose gradient leaves block by block.
   absl::Status TrainLast(int64_t step, const MicrobatchRange& range,
                          const TreeAccumulator& earlier);
