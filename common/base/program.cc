@@ -63,6 +63,18 @@ void RefuseUnknownFlags(int argc, char** argv) {
 
 void ParseFlags(int argc, char** argv, absl::string_view usage,
                 std::initializer_list<absl::string_view> files) {
+  const std::vector<std::string> rest =
+      ParseFlagsAndArguments(argc, argv, usage, files);
+  if (!rest.empty()) {
+    std::fprintf(stderr, "%s: what is \"%s\"? See --help\n", argv[0],
+                 rest[0].c_str());
+    std::exit(kExitUsage);
+  }
+}
+
+std::vector<std::string> ParseFlagsAndArguments(
+    int argc, char** argv, absl::string_view usage,
+    std::initializer_list<absl::string_view> files) {
   absl::FlagsUsageConfig config;
   const std::set<std::string> ours(files.begin(), files.end());
   const auto is_ours = [ours](absl::string_view name) {
@@ -75,10 +87,7 @@ void ParseFlags(int argc, char** argv, absl::string_view usage,
   absl::SetProgramUsageMessage(usage);
   RefuseUnknownFlags(argc, argv);
   const std::vector<char*> rest = absl::ParseCommandLine(argc, argv);
-  if (rest.size() > 1) {
-    std::fprintf(stderr, "%s: what is \"%s\"? See --help\n", argv[0], rest[1]);
-    std::exit(kExitUsage);
-  }
+  return {rest.begin() + 1, rest.end()};
 }
 
 }  // namespace tessera

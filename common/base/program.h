@@ -4,6 +4,8 @@
 #define TESSERA_COMMON_BASE_PROGRAM_H_
 
 #include <initializer_list>
+#include <string>
+#include <vector>
 
 #include "absl/strings/string_view.h"
 
@@ -15,6 +17,11 @@ namespace tessera {
 // any argument that is no flag (1 for a value that a flag cannot take).
 void ParseFlags(int argc, char** argv, absl::string_view usage,
                 std::initializer_list<absl::string_view> files);
+
+// The same for a program that takes arguments beside flags; returns those.
+std::vector<std::string> ParseFlagsAndArguments(
+    int argc, char** argv, absl::string_view usage,
+    std::initializer_list<absl::string_view> files);
 
 }  // namespace tessera
 

@@ -31,13 +31,6 @@ std::string SerializeInOrder(const google::protobuf::MessageLite& message) {
   return bytes;
 }
 
-uint64_t FingerprintOf(absl::string_view job) {
-  const std::array<uint8_t, 32> digest = Sha256Digest(job);
-  uint64_t fingerprint;
-  std::memcpy(&fingerprint, digest.data(), sizeof(fingerprint));
-  return fingerprint;
-}
-
 template <typename... Parts>
 absl::Status Bad(const Parts&... what) {
   return absl::DataLossError(absl::StrCat("manifest: ", what...));
@@ -86,8 +79,15 @@ std::string SerializeJob(const v1::Job& resolved_job) {
   return SerializeInOrder(resolved_job);
 }
 
+uint64_t FingerprintOfSerialized(absl::string_view job) {
+  const std::array<uint8_t, 32> digest = Sha256Digest(job);
+  uint64_t fingerprint;
+  std::memcpy(&fingerprint, digest.data(), sizeof(fingerprint));
+  return fingerprint;
+}
+
 absl::StatusOr<v1::Job> JobOf(const v1::CheckpointManifest& manifest) {
-  const uint64_t fingerprint = FingerprintOf(manifest.job());
+  const uint64_t fingerprint = FingerprintOfSerialized(manifest.job());
   if (fingerprint != manifest.job_fingerprint()) {
     return Bad(absl::StrFormat(
         "expected a job with fingerprint 0x%016x, found one with 0x%016x",

@@ -23,8 +23,9 @@ inline constexpr int64_t kMaxManifestBytes = int64_t{1} << 27;
 SetIdentity IdentityOf(const v1::CheckpointManifest& manifest);
 void SetIdentityOf(const SetIdentity& set, v1::CheckpointManifest& manifest);
 
-// The job as a manifest carries it.
+// The job as a manifest carries it, and the fingerprint of that.
 std::string SerializeJob(const v1::Job& resolved_job);
+uint64_t FingerprintOfSerialized(absl::string_view job);
 
 // The job that the manifest carries. Codes: DATA_LOSS unless it is one and has
 // the manifest's fingerprint.
