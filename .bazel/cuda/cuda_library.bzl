@@ -32,11 +32,12 @@ def _gencode(architectures):
 def _cuda_objects_impl(ctx):
     toolkit = ctx.attr._toolkit[CudaToolkitInfo]
     architectures = ctx.attr._architectures[CudaArchitecturesInfo].names
-    context = cc_common.merge_compilation_contexts(
-        # buildifier: disable=native-cc-common
-        compilation_contexts =
-            [dep[CcInfo].compilation_context for dep in ctx.attr.deps],  # buildifier: disable=native-cc-info
+
+    # buildifier: disable=native-cc-common
+    infos = cc_common.merge_cc_infos(
+        cc_infos = [dep[CcInfo] for dep in ctx.attr.deps],  # buildifier: disable=native-cc-info
     )
+    context = infos.compilation_context
     objects = []
     for source in ctx.files.srcs:
         stem = source.basename[:-len(".cu")]

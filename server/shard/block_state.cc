@@ -38,6 +38,13 @@ absl::StatusOr<BlockState> BlockState::Create(size_t elements, Fill fill,
   TESSERA_ASSIGN_OR_RETURN(VersionBuffers buffers, state.MakeBuffers(elements));
   fill({buffers.values.floats(), elements});
   Encode(buffers);
+  if (memory.device_values != nullptr) {
+    const size_t bytes = buffers.values.bytes();
+    TESSERA_ASSIGN_OR_RETURN(state.device_values_,
+                             memory.device_values->Get(bytes));
+    TESSERA_RETURN_IF_ERROR(
+        stream.Copy(state.device_values_.data(), buffers.values.data(), bytes));
+  }
   state.newest_.parameters.buffers =
       std::make_shared<const VersionBuffers>(std::move(buffers));
   for (int i = 0; i < optimizer.slot_count(); ++i) {
@@ -50,6 +57,18 @@ absl::StatusOr<BlockState> BlockState::Create(size_t elements, Fill fill,
   return state;
 }
 
+absl::StatusOr<BufferRef> BlockState::UseDeviceValues(
+    BlockUpdate& update) const {
+  BufferRef fresh;
+  if (memory_.device_values == nullptr) return fresh;
+  TESSERA_ASSIGN_OR_RETURN(fresh,
+                           memory_.device_values->Get(device_values_.bytes()));
+  update.host_copy = update.new_parameters;
+  update.parameters = device_values_.floats();
+  update.new_parameters = fresh.floats();
+  return fresh;
+}
+
 absl::StatusOr<bool> BlockState::Advance(const GradientSum& gradient) {
   const VersionedValues& from = newest_.parameters;
   TESSERA_ASSIGN_OR_RETURN(VersionBuffers next,
@@ -58,6 +77,8 @@ absl::StatusOr<bool> BlockState::Advance(const GradientSum& gradient) {
                      .gradient = gradient,
                      .parameters = from.values().data(),
                      .new_parameters = next.values.floats()};
+  TESSERA_ASSIGN_OR_RETURN(BufferRef next_device_values,
+                           UseDeviceValues(update));
   std::vector<BufferRef> next_slots;
   for (const BufferRef& slot : newest_.slots) {
     TESSERA_ASSIGN_OR_RETURN(BufferRef fresh, memory_.slots->Get(slot.bytes()));
@@ -73,6 +94,7 @@ absl::StatusOr<bool> BlockState::Advance(const GradientSum& gradient) {
       from.version + 1,
       std::make_shared<const VersionBuffers>(std::move(next))};
   newest_.slots = std::move(next_slots);
+  device_values_ = std::move(next_device_values);
   return true;
 }
 

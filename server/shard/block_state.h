@@ -4,6 +4,8 @@
 //   [values]          [values]                 with the answers that carry it
 //   [encoded]         [encoded]                where pulls are rounded
 //                     [slots]                  shared with checkpoints only
+//                     [device values]          where the device has its own
+//                                              memory: what the optimizer reads
 //
 // Advancing writes the next version into buffers of its own, optimizer state
 // too. So a snapshot of version v holds exactly that version, and a step that
@@ -33,6 +35,9 @@ namespace tessera {
 struct BlockMemory {
   BufferPool* values;  // Host memory: answers point into it.
   BufferPool* slots;   // Device memory.
+  // Device memory for the newest values, of a device that does not work on host
+  // memory; else null.
+  BufferPool* device_values = nullptr;
 };
 
 // The values of one version. Immutable once made.
@@ -100,6 +105,9 @@ class BlockState {
 
   // Buffers for one version of `elements` values.
   absl::StatusOr<VersionBuffers> MakeBuffers(size_t elements) const;
+  // Points `update` at the values' place in device memory, if they have one of
+  // their own; gives the new ones' place.
+  absl::StatusOr<BufferRef> UseDeviceValues(BlockUpdate& update) const;
   // Rounds the values, which must be there, for pulls that want that.
   static void Encode(const VersionBuffers& buffers);
 
@@ -108,6 +116,7 @@ class BlockState {
   BlockMemory memory_;
   BlockSnapshot newest_;
   VersionedValues previous_;
+  BufferRef device_values_;  // The newest, with memory_.device_values.
 };
 
 }  // namespace tessera

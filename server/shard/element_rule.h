@@ -5,8 +5,8 @@
 // and rounded to float32 once; per element there are only float32 additions,
 // multiplications, divisions and square roots, in the order written, never
 // fused. All of these are exact to the last bit under IEEE 754, on processors
-// and, compiled as we compile it, in CUDA. So every device and every instruction
-// set gives the same bits, for every optimizer.
+// and, compiled as we compile it, in CUDA. So every device and every
+// instruction set gives the same bits, for every optimizer.
 
 #ifndef TESSERA_SERVER_SHARD_ELEMENT_RULE_H_
 #define TESSERA_SERVER_SHARD_ELEMENT_RULE_H_

@@ -37,6 +37,7 @@ class ShardStoreImpl final : public ShardStore {
         kernels_(std::move(kernels)),
         values_(device, MemoryKind::kHost, std::move(version_memory)),
         slots_(device, MemoryKind::kDevice),
+        device_values_(device, MemoryKind::kDevice),
         sums_(device, MemoryKind::kDevice),
         steps_(static_cast<int>(plan.ShardBlocks(shard).size())) {}
 
@@ -68,6 +69,7 @@ class ShardStoreImpl final : public ShardStore {
   // These look after themselves.
   BufferPool values_;
   BufferPool slots_;
+  BufferPool device_values_;  // Empty on devices that work on host memory.
   BufferPool sums_;
   StepTracker steps_;
   WorkerCounters workers_;
@@ -80,6 +82,11 @@ absl::Status ShardStoreImpl::Fill(const ParameterSource& initial) {
   TESSERA_ASSIGN_OR_RETURN(std::unique_ptr<Stream> stream,
                            device_.CreateStream());
   const Interval owned = plan_.ShardBlocks(shard_);
+  const BlockMemory memory{.values = &values_,
+                           .slots = &slots_,
+                           .device_values = device_.kind() == DeviceKind::kCpu
+                                                ? nullptr
+                                                : &device_values_};
   // One partial sum for each block is set aside: what a step needs when every
   // block waits for one more range. More is taken only while more wait.
   std::vector<BufferRef> set_aside;
@@ -92,8 +99,8 @@ absl::Status ShardStoreImpl::Fill(const ParameterSource& initial) {
     TESSERA_ASSIGN_OR_RETURN(
         BlockState state,
         BlockState::Create(static_cast<size_t>(elements.size()), fill,
-                           job_.pull_encoding(), *kernels_.optimizer,
-                           {.values = &values_, .slots = &slots_}, *stream));
+                           job_.pull_encoding(), *kernels_.optimizer, memory,
+                           *stream));
     TESSERA_ASSIGN_OR_RETURN(
         BufferRef sum,
         sums_.Get(static_cast<size_t>(elements.size()) * sizeof(float)));

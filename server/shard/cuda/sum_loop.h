@@ -89,22 +89,24 @@ __device__ inline bool IsFinite(const Pack<kWidth>& values) {
   return is_finite;
 }
 
-// body.Do<n>(i, sums) for all elements, n at a time.
+// body.Do<n>(i, sums) for all elements, n at a time: one pack for each thread,
+// and for the first threads one element of the rest.
 template <int kWidth, typename Sum, typename Body>
 __global__ void SumLoopKernel(Sum sum, Body body) {
   const size_t thread = size_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  const size_t threads = size_t{gridDim.x} * blockDim.x;
-  const size_t whole = sum.terms.elements / kWidth * kWidth;
+  const size_t packs = sum.terms.elements / kWidth;
   bool is_finite = true;
-  for (size_t i = thread * kWidth; i < whole; i += threads * kWidth) {
+  if (thread < packs) {
+    const size_t i = thread * kWidth;
     const Pack<kWidth> sums = sum.template At<kWidth>(i);
-    is_finite &= IsFinite(sums);
+    is_finite = IsFinite(sums);
     body.template Do<kWidth>(i, sums);
   }
-  for (size_t i = whole + thread; i < sum.terms.elements; i += threads) {
-    const Pack<1> sums = sum.template At<1>(i);
+  const size_t rest = packs * kWidth + thread;
+  if (rest < sum.terms.elements) {
+    const Pack<1> sums = sum.template At<1>(rest);
     is_finite &= IsFinite(sums);
-    body.template Do<1>(i, sums);
+    body.template Do<1>(rest, sums);
   }
   // All who write write the same.
   if (!is_finite) *sum.terms.not_finite = 1;
@@ -113,14 +115,12 @@ __global__ void SumLoopKernel(Sum sum, Body body) {
 namespace internal {
 
 inline constexpr unsigned kThreads = 256;
-inline constexpr size_t kMaxBlocks = 1 << 16;
 
 template <int kWidth, typename Payload, int kHeld, typename Body>
 cudaError_t LaunchSumLoop(const SumTerms& terms, const Body& body,
                           cudaStream_t stream) {
   constexpr size_t kPerBlock = size_t{kThreads} * kWidth;
-  size_t blocks = (terms.elements + kPerBlock - 1) / kPerBlock;
-  if (blocks > kMaxBlocks) blocks = kMaxBlocks;
+  const size_t blocks = (terms.elements + kPerBlock - 1) / kPerBlock;
   using Sum = ElementSum<Payload, kHeld>;
   return Launch(SumLoopKernel<kWidth, Sum, Body>, static_cast<unsigned>(blocks),
                 kThreads, stream, Sum{terms}, body);

@@ -12,6 +12,7 @@
 #include "common/tensor/bfloat16.h"
 #include "tests/support/status.h"
 #include "tests/support/test_job.h"
+#include "tests/unit/shard/test_device.h"
 #include "tests/unit/shard/test_shards.h"
 
 namespace tessera {
@@ -120,7 +121,7 @@ TEST_CASE("a version that was given stays as it is") {
 
 TEST_CASE("a version outlives its store") {
   const Job job = MakeTestJob({.parameters = 40});
-  const auto device = *MakeDevice("cpu");
+  const auto device = *MakeDevice(kShardTestDevice);
   auto store = ShardStore::Create(job, MakeTestPlan(job, 1), 0, *device);
   REQUIRE_OK(store);
   const BlockVersion held = *PullNow(**store, 2);
@@ -300,7 +301,7 @@ TEST_CASE("a shard owns its share of everything") {
 TEST_CASE("a store is not made for a plan that is another job's") {
   const Job job = MakeTestJob({.parameters = 40});
   const Job other = MakeTestJob({.parameters = 41});
-  const auto device = *MakeDevice("cpu");
+  const auto device = *MakeDevice(kShardTestDevice);
   REQUIRE_ERROR(ShardStore::Create(job, MakeTestPlan(other, 1), 0, *device),
                 absl::StatusCode::kInvalidArgument, "41", "40");
   REQUIRE_ERROR(ShardStore::Create(job, MakeTestPlan(job, 2), 2, *device),

@@ -8,12 +8,13 @@
 #include "common/device/make_device.h"
 #include "common/tensor/bfloat16.h"
 #include "tests/support/status.h"
+#include "tests/unit/shard/test_device.h"
 
 namespace tessera {
 
 TestShards::TestShards(Job job, const ShardPlan& plan,
                        std::optional<std::vector<float>> initial)
-    : job_(std::move(job)), plan_(plan), device_(*MakeDevice("cpu")) {
+    : job_(std::move(job)), plan_(plan), device_(*MakeDevice(kShardTestDevice)) {
   ShardStore::ParameterSource source;
   if (initial.has_value()) {
     source = [&initial](int64_t first, absl::Span<float> values) {

@@ -1,0 +1,7 @@
+#include "tests/unit/shard/test_device.h"
+
+namespace tessera {
+
+const char* const kShardTestDevice = "cpu";
+
+}  // namespace tessera
