@@ -1,0 +1,65 @@
+#include "worker/bench/child_roles.h"
+
+#include <unistd.h>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "worker/bench/baseline/server.h"
+#include "worker/bench/child_setup.h"
+#include "worker/bench/control.h"
+#include "worker/bench/raw_tcp/server.h"
+#include "worker/bench/worker_role.h"
+
+namespace tessera::bench {
+namespace {
+
+absl::Status RunRawServer(const ChildSetup& setup, ControlLink& parent) {
+  TESSERA_ASSIGN_OR_RETURN(const ShardPlan plan, setup.Plan());
+  TESSERA_ASSIGN_OR_RETURN(const Socket listener, Listen("127.0.0.1:0"));
+  TESSERA_ASSIGN_OR_RETURN(const std::string address, AddressOf(listener));
+  TESSERA_RETURN_IF_ERROR(parent.Send({{"address", address}}));
+  const absl::Status status = ServeRawTcp(
+      listener, plan,
+      {.shard = setup.index, .workers = setup.workers, .unit = setup.unit()});
+  // The workers are gone.
+  return absl::IsUnavailable(status) ? absl::OkStatus() : status;
+}
+
+absl::Status RunBaselineServer(const ChildSetup& setup, ControlLink& parent) {
+  TESSERA_ASSIGN_OR_RETURN(const ShardPlan plan, setup.Plan());
+  TESSERA_ASSIGN_OR_RETURN(
+      const auto server, BaselineServer::Start(plan, {.shard = setup.index,
+                                                      .workers = setup.workers,
+                                                      .unit = setup.unit()}));
+  TESSERA_RETURN_IF_ERROR(parent.Send({{"address", server->address()}}));
+  // Until the parent closes the link.
+  (void)parent.Receive();
+  return absl::OkStatus();
+}
+
+absl::Status RunRole(const std::string& role, const ChildSetup& setup,
+                     ControlLink& parent) {
+  if (role == kRawServerRole) return RunRawServer(setup, parent);
+  if (role == kBaselineServerRole) return RunBaselineServer(setup, parent);
+  if (role == kWorkerRole || role == kPlainWorkerRole) {
+    return RunWorkerRole(setup, parent);
+  }
+  return absl::InternalError(absl::StrCat("unknown role ", role));
+}
+
+}  // namespace
+
+absl::Status RunChild(const std::string& role,
+                      const std::string& control_path) {
+  TESSERA_ASSIGN_OR_RETURN(ControlLink parent,
+                           ControlLink::Connect(control_path));
+  // So that the parent can tell its children apart.
+  TESSERA_RETURN_IF_ERROR(parent.Send({{"pid", getpid()}}));
+  TESSERA_ASSIGN_OR_RETURN(const nlohmann::json message, parent.Receive());
+  TESSERA_ASSIGN_OR_RETURN(const ChildSetup setup, SetupFromJson(message));
+  const absl::Status status = RunRole(role, setup, parent);
+  if (!status.ok()) (void)parent.Send(ErrorToJson(status));
+  return status;
+}
+
+}  // namespace tessera::bench

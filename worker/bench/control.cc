@@ -1,0 +1,117 @@
+#include "worker/bench/control.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "common/base/file.h"
+#include "common/base/status_macros.h"
+
+namespace tessera::bench {
+namespace {
+
+absl::StatusOr<sockaddr_un> AddressOf(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof(address.sun_path)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", path, "\" is too long for a socket: set TMPDIR"));
+  }
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  return address;
+}
+
+absl::Status AwaitReadable(int fd, absl::Time deadline) {
+  while (true) {
+    const absl::Duration left = std::min(
+        std::max(deadline - absl::Now(), absl::ZeroDuration()), absl::Hours(1));
+    pollfd poll_fd{.fd = fd, .events = POLLIN, .revents = 0};
+    const int ready = poll(
+        &poll_fd, 1, static_cast<int>(absl::ToInt64Milliseconds(left)) + 1);
+    if (ready > 0) return absl::OkStatus();
+    if (ready < 0 && errno != EINTR) return ErrnoStatus("cannot poll");
+    if (absl::Now() > deadline) {
+      return absl::DeadlineExceededError("nothing was heard in time");
+    }
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<ControlLink> ControlLink::Connect(const std::string& path) {
+  TESSERA_ASSIGN_OR_RETURN(const sockaddr_un address, AddressOf(path));
+  Socket connected(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (connected.fd() < 0 ||
+      connect(connected.fd(), reinterpret_cast<const sockaddr*>(&address),
+              sizeof(address)) != 0) {
+    return ErrnoStatus(absl::StrCat("cannot connect to ", path));
+  }
+  return ControlLink(std::move(connected));
+}
+
+absl::Status ControlLink::Send(const nlohmann::json& message) {
+  const std::string line = message.dump() + "\n";
+  for (size_t sent = 0; sent < line.size();) {
+    const ssize_t n = send(socket_.fd(), line.data() + sent, line.size() - sent,
+                           MSG_NOSIGNAL);
+    if (n < 0) return ErrnoStatus("cannot send a control message");
+    sent += static_cast<size_t>(n);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ControlLink::Fill(absl::Time deadline) {
+  TESSERA_RETURN_IF_ERROR(AwaitReadable(socket_.fd(), deadline));
+  char buffer[1 << 16];
+  const ssize_t n = read(socket_.fd(), buffer, sizeof(buffer));
+  if (n < 0) return ErrnoStatus("cannot receive a control message");
+  if (n == 0) return absl::UnavailableError("the process is gone");
+  received_.append(buffer, static_cast<size_t>(n));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<nlohmann::json> ControlLink::Receive(absl::Duration timeout) {
+  const absl::Time deadline = absl::Now() + timeout;
+  size_t end = received_.find('\n');
+  while (end == std::string::npos) {
+    const size_t searched = received_.size();
+    TESSERA_RETURN_IF_ERROR(Fill(deadline));
+    end = received_.find('\n', searched);
+  }
+  auto message =
+      nlohmann::json::parse(received_.substr(0, end), nullptr, false);
+  received_.erase(0, end + 1);
+  if (message.is_discarded() || !message.is_object()) {
+    return absl::InternalError("a control message is no JSON object");
+  }
+  return message;
+}
+
+absl::StatusOr<ControlListener> ControlListener::Create(std::string path) {
+  TESSERA_ASSIGN_OR_RETURN(const sockaddr_un address, AddressOf(path));
+  Socket listener(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (listener.fd() < 0 ||
+      bind(listener.fd(), reinterpret_cast<const sockaddr*>(&address),
+           sizeof(address)) != 0 ||
+      listen(listener.fd(), SOMAXCONN) != 0) {
+    return ErrnoStatus(absl::StrCat("cannot listen on ", path));
+  }
+  return ControlListener(std::move(path), std::move(listener));
+}
+
+absl::StatusOr<ControlLink> ControlListener::Accept(absl::Duration timeout) {
+  TESSERA_RETURN_IF_ERROR(AwaitReadable(socket_.fd(), absl::Now() + timeout));
+  Socket accepted(accept4(socket_.fd(), nullptr, nullptr, SOCK_CLOEXEC));
+  if (accepted.fd() < 0) return ErrnoStatus("cannot accept a child");
+  return ControlLink(std::move(accepted));
+}
+
+}  // namespace tessera::bench

@@ -1,0 +1,109 @@
+// One set of servers and workers, each a process of its own, and runs on them.
+
+#ifndef TESSERA_WORKER_BENCH_FABRIC_H_
+#define TESSERA_WORKER_BENCH_FABRIC_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/process/child.h"
+#include "common/rpc/credentials.h"
+#include "worker/bench/child_setup.h"
+#include "worker/bench/control.h"
+#include "worker/bench/point.h"
+
+namespace tessera::bench {
+
+// Tessera's servers that run already.
+struct RunningServers {
+  std::vector<std::string> addresses;  // In shard order.
+  uint64_t job_fingerprint = 0;
+  float learning_rate = 1;
+  int64_t version = 0;  // Of all blocks.
+  ChannelSecurity security;
+};
+
+struct FabricOptions {
+  Setting setting;
+  // All of Tessera, or one that is not.
+  std::vector<Path> paths;
+  std::string bench_binary;   // This program.
+  std::string server_binary;  // tessera_server.
+  std::string folder;         // Private and empty; the fabric's alone.
+  // Instead of starting some.
+  const RunningServers* running = nullptr;
+};
+
+// What all workers did together.
+struct FabricRun {
+  double seconds = 0;  // From the first worker's start to the last one's end.
+  int64_t bytes = 0;   // Payload, as float32, pushed and pulled.
+  double cpu_seconds = 0;  // Of all workers and of the servers started here.
+  std::vector<double> latencies_us;
+  int64_t values_checked = 0;
+};
+
+// For the main thread only (see Child). Everything it started ends with it.
+class Fabric {
+ public:
+  // Starts everything and brings the parameters to 0. Codes: those of
+  // Child::Start; UNAVAILABLE and the like for a process that does not come up,
+  // with the end of its log.
+  static absl::StatusOr<std::unique_ptr<Fabric>> Start(FabricOptions options);
+
+  ~Fabric();
+
+  // Runs on all workers at once, and compares the values that came back with
+  // the closed form. Codes: DATA_LOSS where they differ; what failed, with the
+  // end of the log of a process that died.
+  absl::StatusOr<FabricRun> Run(const RunRequest& request);
+
+  // Process ids of the servers started here.
+  std::vector<pid_t> server_pids() const;
+  const std::vector<std::string>& addresses() const { return addresses_; }
+
+ private:
+  struct Member {
+    std::unique_ptr<Child> child;
+    std::unique_ptr<ControlLink> link;  // Null for tessera_server.
+    std::string name;
+  };
+
+  explicit Fabric(FabricOptions options) : options_(std::move(options)) {}
+
+  bool IsTessera() const { return IsProduct(options_.paths[0]); }
+  ChildSetup SetupFor(int index) const;
+  std::string InFolder(const std::string& name) const;
+
+  absl::Status StartServers();
+  absl::Status StartTesseraServers();
+  absl::Status AwaitTesseraServer(int shard);
+  absl::Status StartWorkers();
+  absl::Status StartMembers(const char* role, const std::string& kind,
+                            int count, std::vector<Member>& members);
+  absl::Status Reset();
+
+  // Sends to all workers, then waits for all answers.
+  absl::StatusOr<std::vector<nlohmann::json>> Command(
+      const nlohmann::json& command);
+  absl::StatusOr<nlohmann::json> Receive(Member& member);
+  // The error of a member that failed, with what its log says.
+  absl::Status Explain(Member& member, const absl::Status& status);
+  absl::StatusOr<double> ServerCpuSeconds() const;
+
+  const FabricOptions options_;
+  uint64_t job_fingerprint_ = 0;
+  std::vector<std::string> addresses_;
+  std::vector<Member> servers_;
+  std::vector<Member> workers_;
+  int64_t steps_since_reset_ = 0;
+  int64_t max_steps_ = 0;
+};
+
+}  // namespace tessera::bench
+
+#endif  // TESSERA_WORKER_BENCH_FABRIC_H_
