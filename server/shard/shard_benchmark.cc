@@ -100,19 +100,26 @@ absl::StatusOr<Job> MakeJob(const Case& c) {
   return Job::Create(std::move(proto));
 }
 
+// Memory of the kind that the store has.
+Memory Allocate(Device& device, size_t bytes) {
+  absl::StatusOr<Memory> memory = device.Allocate(MemoryKind::kHost, bytes);
+  TESSERA_CHECK(memory.ok());
+  return *std::move(memory);
+}
+
 // Every worker's gradients, in both encodings.
 class Gradients {
  public:
-  explicit Gradients(size_t count) {
+  Gradients(Device& device, size_t count) : count_(count) {
     for (int k = 0; k < kVectors; ++k) {
-      std::vector<float> values(count);
+      exact_.push_back(Allocate(device, count * sizeof(float)));
+      auto* const values = static_cast<float*>(exact_.back().data());
       for (size_t i = 0; i < count; ++i) {
         values[i] = static_cast<float>(i % 1000 + 1) * 1e-6f;
       }
-      std::vector<uint8_t> rounded(count * kBfloat16Bytes);
-      RoundToBfloat16(values, rounded.data());
-      exact_.push_back(std::move(values));
-      rounded_.push_back(std::move(rounded));
+      rounded_.push_back(Allocate(device, count * kBfloat16Bytes));
+      RoundToBfloat16({values, count},
+                      static_cast<uint8_t*>(rounded_.back().data()));
     }
   }
 
@@ -125,15 +132,16 @@ class Gradients {
   }
   const uint8_t* Data(v1::Encoding encoding, int worker) const {
     const auto k = static_cast<size_t>(worker % kVectors);
-    return encoding == v1::ENCODING_FLOAT32
-               ? reinterpret_cast<const uint8_t*>(exact_[k].data())
-               : rounded_[k].data();
+    return static_cast<const uint8_t*>(encoding == v1::ENCODING_FLOAT32
+                                           ? exact_[k].data()
+                                           : rounded_[k].data());
   }
-  size_t count() const { return exact_[0].size(); }
+  size_t count() const { return count_; }
 
  private:
-  std::vector<std::vector<float>> exact_;
-  std::vector<std::vector<uint8_t>> rounded_;
+  const size_t count_;
+  std::vector<Memory> exact_;
+  std::vector<Memory> rounded_;
 };
 
 TESSERA_VECTOR_CLONES
@@ -156,15 +164,14 @@ double Seconds() {
 }
 
 // Seconds of the ceiling, a vector.
-double Ceiling(const Gradients& gradients, v1::Encoding encoding,
-               std::vector<float>& acc) {
+double Ceiling(const Gradients& gradients, v1::Encoding encoding, float* acc) {
   const double start = Seconds();
   for (int worker = 0; worker < kVectors; ++worker) {
     const uint8_t* x = gradients.Data(encoding, worker);
     if (encoding == v1::ENCODING_FLOAT32) {
-      AddFloats(reinterpret_cast<const float*>(x), acc.data(), acc.size());
+      AddFloats(reinterpret_cast<const float*>(x), acc, gradients.count());
     } else {
-      AddBfloats(reinterpret_cast<const uint16_t*>(x), acc.data(), acc.size());
+      AddBfloats(reinterpret_cast<const uint16_t*>(x), acc, gradients.count());
     }
   }
   return (Seconds() - start) / kVectors;
@@ -290,9 +297,11 @@ absl::StatusOr<std::vector<Case>> Cases() {
 absl::Status Run() {
   TESSERA_ASSIGN_OR_RETURN(const std::vector<Case> cases, Cases());
   TESSERA_ASSIGN_OR_RETURN(std::unique_ptr<Device> device, MakeDevice("cpu"));
-  const Gradients gradients(static_cast<size_t>(absl::GetFlag(FLAGS_mib))
-                            << 18);
-  std::vector<float> acc(gradients.count());
+  const Gradients gradients(
+      *device, static_cast<size_t>(absl::GetFlag(FLAGS_mib)) << 18);
+  const Memory memory = Allocate(*device, gradients.count() * sizeof(float));
+  auto* const acc = static_cast<float*>(memory.data());
+  std::fill_n(acc, gradients.count(), 0.0f);
   std::printf("%-22s %-4s %-4s  %-7s %3s  %6s  %-16s  %6s  %s\n", "optimizer",
               "push", "pull", "order", "W", "add", "of ceiling", "step",
               "of ceiling");

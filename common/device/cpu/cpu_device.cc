@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "common/device/cpu/huge_page_memory.h"
 
 namespace tessera {
 namespace {
@@ -43,7 +44,9 @@ class CpuDevice final : public Device {
 
   absl::StatusOr<Memory> Allocate(MemoryKind kind, size_t bytes) override {
     void* data = nullptr;
-    if (bytes <= kMaxBytes) {
+    if (IsLarge(bytes)) {
+      data = bytes <= kMaxBytes ? large_.Allocate(bytes) : nullptr;
+    } else {
       const size_t lines =
           std::max<size_t>(1, (bytes + kAlignment - 1) / kAlignment);
       data = std::aligned_alloc(kAlignment, lines * kAlignment);
@@ -64,7 +67,24 @@ class CpuDevice final : public Device {
   }
 
  private:
-  void Free(MemoryKind, void* data, size_t) override { std::free(data); }
+  static bool IsLarge(size_t bytes) {
+#ifdef TESSERA_SANITIZER
+    // Sanitizers watch what malloc gives.
+    return bytes > kMaxBytes;
+#else
+    return bytes >= HugePageMemory::kMinBytes;
+#endif
+  }
+
+  void Free(MemoryKind, void* data, size_t bytes) override {
+    if (IsLarge(bytes)) {
+      large_.Free(data);
+    } else {
+      std::free(data);
+    }
+  }
+
+  HugePageMemory large_;
 };
 
 }  // namespace
