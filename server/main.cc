@@ -23,6 +23,7 @@
 #include "common/rpc/listener.h"
 #include "common/rpc/security_flags.h"
 #include "common/shm/shm_use.h"
+#include "common/trace/trace_output.h"
 #include "server/service/server.h"
 
 ABSL_FLAG(std::string, job, "",
@@ -43,6 +44,9 @@ ABSL_FLAG(std::string, shared_memory, "auto",
           "Whether values that travel to and from workers on this machine lie "
           "in memory that both can see: auto (where it can be), on (an error "
           "where it cannot) or off.");
+ABSL_FLAG(std::string, trace_out, "",
+          "File for a timeline of what is done with each block, written at the "
+          "end; ui.perfetto.dev shows it.");
 ABSL_FLAG(double, lease_seconds, 10,
           "Shard 0 only: a worker that is silent for longer loses its work to "
           "another.");
@@ -122,9 +126,16 @@ int Main() {
   auto job = LoadJob(absl::GetFlag(FLAGS_job));
   if (!job.ok()) return Fail(kExitUsage, job.status());
 
+  ServerOptions options = OptionsFromFlags();
+  const std::string trace_out = absl::GetFlag(FLAGS_trace_out);
+  const auto tracer = StartTrace(
+      trace_out, {.process_name = absl::StrCat("server ", options.shard),
+                  .sort_index = kSortServers + options.shard});
+  if (!tracer.ok()) return Fail(kExitUsage, tracer.status());
+  options.tracer = tracer->get();
+
   absl::Notification stop;
   StopOnSignal signals;
-  const ServerOptions options = OptionsFromFlags();
   const auto server = Server::Start(*std::move(job), options);
   if (!server.ok()) {
     return Fail(IsUsersMistake(server.status()) ? kExitUsage : kExitFailed,
@@ -147,6 +158,11 @@ int Main() {
   stop.WaitForNotification();
   spdlog::info("stopping");
   (*server)->Shutdown();
+  // What the job is worth does not depend on the timeline.
+  if (const absl::Status traced = FinishTrace(options.tracer, trace_out);
+      !traced.ok()) {
+    spdlog::warn("no timeline: {}", traced.ToString());
+  }
   return kExitOk;
 }
 

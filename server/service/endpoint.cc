@@ -70,7 +70,7 @@ Endpoint::Endpoint(const Job& job, const ShardPlan& plan, int shard,
                    EndpointOptions& options)
     : plan_(plan),
       store_(store),
-      parameter_handler_(job, plan_, shard, store),
+      parameter_handler_(job, plan_, shard, store, options.tracer),
       coordinator_handler_(MakeCoordinatorHandler(job, std::move(coordinator),
                                                   options.coordinator)),
       admin_handler_({.job = job,

@@ -14,6 +14,7 @@
 #include "common/plan/shard_plan.h"
 #include "common/rpc/credentials.h"
 #include "common/rpc/listener.h"
+#include "common/trace/trace.h"
 #include "server/coordinator/coordinator.h"
 #include "server/service/admin_handler.h"
 #include "server/service/control_services.h"
@@ -40,6 +41,8 @@ struct EndpointOptions {
   std::string device_name;
   // None by default.
   ServerMemory memory = {.why_not = "this server shares no memory"};
+  // Records what is done with blocks, unless it is null.
+  Tracer* tracer = nullptr;
 };
 
 // Serves from Start to Shutdown: the three services of tessera.v1, the standard

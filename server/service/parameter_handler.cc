@@ -22,6 +22,35 @@ v1::PushOutcome ToProto(PushOutcome outcome) {
   return v1::PUSH_OUTCOME_UNSPECIFIED;
 }
 
+// What a push turned out to be, in a timeline.
+const char* NameOf(PushOutcome outcome) {
+  switch (outcome) {
+    case PushOutcome::kAdded:
+      return "add";
+    case PushOutcome::kDuplicate:
+      return "duplicate";
+    case PushOutcome::kCompleted:
+      return "apply";
+  }
+  return "";
+}
+
+// A contribution in a timeline, whose answer has the same.
+template <typename Request>
+TraceArgs TraceArgsOf(const Request& request) {
+  return {.step = request.step(),
+          .block = request.block(),
+          .range_begin = request.microbatch_begin(),
+          .range_end = request.microbatch_end(),
+          .worker = request.worker_id(),
+          .flow = TraceFlow::kPasses};
+}
+
+TraceArgs AnswerTraceArgs(const v1::PushPullRequest& request, int64_t version) {
+  if (request.part() != v1::PART_PULL) return TraceArgsOf(request);
+  return {.step = version, .block = request.block()};
+}
+
 // A block's memory, counted while somebody refers to it.
 struct LentBlock {
   LentBlock(LiveCount& count, std::shared_ptr<const void> memory)
@@ -64,13 +93,14 @@ FragmentedBytes::Piece BytesOf(const BlockVersion& block,
 }  // namespace
 
 ParameterHandler::ParameterHandler(const Job& job, const ShardPlan& plan,
-                                   int shard, ShardStore& store)
+                                   int shard, ShardStore& store, Tracer* tracer)
     : fingerprint_(job.fingerprint()),
       push_encoding_(job.push_encoding()),
       pull_encoding_(job.pull_encoding()),
       plan_(plan),
       shard_(shard),
-      store_(store) {}
+      store_(store),
+      tracer_(tracer) {}
 
 // What all requests have in common.
 template <typename Request>
@@ -112,13 +142,18 @@ absl::StatusOr<PushResult> ParameterHandler::Contribute(
     return absl::InvalidArgumentError(
         absl::StrCat("step ", request.step(), ": steps count from 0"));
   }
-  return store_.Push(
+  TraceArgs args = TraceArgsOf(request);
+  args.bytes = static_cast<int64_t>(payload.size());
+  TraceSpan span(tracer_, TraceCategory::kShard, "refuse", args);
+  const auto result = store_.Push(
       {.block = request.block(),
        .step = request.step(),
        .range = {request.microbatch_begin(), request.microbatch_end()},
        .worker = WorkerId(request.worker_id()),
        .loss_sum = request.loss_sum()},
       payload);
+  if (result.ok()) span.Rename(NameOf(result->outcome));
+  return result;
 }
 
 absl::StatusOr<v1::PushResponse> ParameterHandler::Push(
@@ -139,6 +174,8 @@ std::optional<PullTicket> ParameterHandler::Pull(const v1::PullRequest& request,
   auto answer = [this, encoding = request.encoding(),
                  done = std::move(done)](absl::StatusOr<BlockVersion> block) {
     if (!block.ok()) return done(block.status());
+    const TraceSpan span(tracer_, TraceCategory::kShard, "answer",
+                         {.step = block->version, .block = block->block});
     PullReply reply;
     Lend(0, encoding, *std::move(block), reply);
     done(std::move(reply));
@@ -223,9 +260,10 @@ PullTicket ParameterHandler::Await(const v1::PushPullRequest& request,
                                    int64_t version, v1::Encoding encoding,
                                    v1::PushOutcome outcome, PushPullDone done) {
   auto answer = [this, id = request.request_id(), worker = request.worker_id(),
-                 encoding, outcome,
+                 encoding, outcome, args = AnswerTraceArgs(request, version),
                  done = std::move(done)](absl::StatusOr<BlockVersion> block) {
     if (!block.ok()) return done(block.status());
+    const TraceSpan span(tracer_, TraceCategory::kShard, "answer", args);
     PushPullReply reply;
     reply.header.set_request_id(id);
     reply.header.set_outcome(outcome);

@@ -18,6 +18,7 @@
 #include "common/job/job.h"
 #include "common/plan/shard_plan.h"
 #include "common/tensor/fragments.h"
+#include "common/trace/trace.h"
 #include "server/shard/shard_store.h"
 #include "tessera/v1/parameter.pb.h"
 
@@ -52,9 +53,9 @@ struct PullTicket {
 class ParameterHandler {
  public:
   // All must outlive the handler, which must outlive its calls and what their
-  // answers refer to; `shard` is the store's.
+  // answers refer to; `shard` is the store's. `tracer` may be null.
   ParameterHandler(const Job& job, const ShardPlan& plan, int shard,
-                   ShardStore& store);
+                   ShardStore& store, Tracer* tracer = nullptr);
 
   // `payload` is read before the call returns; `request`'s own is ignored.
   absl::StatusOr<v1::PushResponse> Push(const v1::PushRequest& request,
@@ -123,6 +124,7 @@ class ParameterHandler {
   const ShardPlan plan_;
   const int shard_;
   ShardStore& store_;
+  Tracer* const tracer_;
   LiveCount lent_;
 
   mutable Mutex mutex_;

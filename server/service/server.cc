@@ -51,7 +51,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
                        .security = options.security,
                        .coordinator = coordinator_options,
                        .device_name = server->device_->name(),
-                       .memory = std::move(memory)}));
+                       .memory = std::move(memory),
+                       .tracer = options.tracer}));
   return server;
 }
 

@@ -13,6 +13,7 @@
 #include "common/plan/shard_plan.h"
 #include "common/rpc/credentials.h"
 #include "common/shm/shm_use.h"
+#include "common/trace/trace.h"
 #include "server/service/endpoint.h"
 #include "server/shard/shard_store.h"
 
@@ -31,6 +32,9 @@ struct ServerOptions {
   // Of the coordinator, which shard 0's server has.
   absl::Duration lease = absl::Seconds(10);
   uint64_t first_worker_id = 1;
+  // Records what is done with blocks, unless it is null; must outlive the
+  // server.
+  Tracer* tracer = nullptr;
 };
 
 // Serves from Start to Shutdown or destruction. For one thread.
