@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -59,6 +60,8 @@ std::map<pid_t, ProcessStat> AllProcesses() {
 [[noreturn]] void Exec(const std::vector<std::string>& argv,
                        const std::string& output_path) {
   setpgid(0, 0);
+  // A test that is killed runs no destructors.
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
   const int out = open(output_path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
   const int null = open("/dev/null", O_RDONLY);
   dup2(null, 0);
