@@ -3,7 +3,11 @@
 #include <signal.h>
 
 #include <catch2/catch.hpp>
+#include <cstdint>
+#include <cstring>
+#include <string>
 
+#include "common/base/file.h"
 #include "tests/integration/job_run.h"
 
 namespace tessera {
@@ -22,6 +26,46 @@ TEST_CASE("the same bits for any number of workers, servers and block sizes") {
     CAPTURE(block_bytes);
     REQUIRE(RunAndHash({.block_bytes = block_bytes}, 1, 2) == expected);
   }
+}
+
+// The job with what it says about the wire.
+SmallJob WithWire(const std::string& wire) {
+  return {.extra = "wire { " + wire + " }"};
+}
+
+TEST_CASE("the same bits where values are rounded for the wire") {
+  const std::string exact = RunAndHash({}, 1, 2);
+  for (const char* wire : {"push: ENCODING_BFLOAT16", "pull: ENCODING_BFLOAT16",
+                           "push: ENCODING_BFLOAT16 pull: ENCODING_BFLOAT16"}) {
+    CAPTURE(wire);
+    const std::string expected = RunAndHash(WithWire(wire), 1, 1);
+    REQUIRE(expected != exact);
+    for (int workers : {1, 2, 4}) {
+      for (int servers : {1, 2}) {
+        if (workers == 1 && servers == 1) continue;
+        CAPTURE(workers, servers);
+        REQUIRE(RunAndHash(WithWire(wire), servers, workers) == expected);
+      }
+    }
+  }
+}
+
+TEST_CASE("what a run writes is exact, whatever its workers pulled") {
+  LaunchRun run(WriteSmallJob(WithWire("pull: ENCODING_BFLOAT16")), 2, 2);
+  run.RequireSuccess();
+  const auto file = ReadFile(run.run_dir() + "/params.safetensors");
+  REQUIRE(file.ok());
+  // A length, so many bytes of header, the values.
+  uint64_t header;
+  std::memcpy(&header, file->data(), sizeof(header));
+  int exact = 0;
+  int values = 0;
+  for (size_t at = 8 + header; at + 4 <= file->size(); at += 4, ++values) {
+    // A rounded value would have no bits here.
+    exact += (*file)[at] != 0 || (*file)[at + 1] != 0 ? 1 : 0;
+  }
+  REQUIRE(values > 1000);
+  REQUIRE(exact > values * 9 / 10);
 }
 
 TEST_CASE("a worker killed in the middle is replaced, and the bits stay") {
