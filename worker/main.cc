@@ -18,6 +18,7 @@
 #include "common/base/stop_on_signal.h"
 #include "common/rpc/allocator.h"
 #include "common/rpc/security_flags.h"
+#include "common/shm/shm_use.h"
 #include "common/trace/trace_output.h"
 #include "worker/client/coordinator_client.h"
 #include "worker/train/trainer.h"
@@ -33,6 +34,10 @@ ABSL_FLAG(std::string, label, "",
 ABSL_FLAG(std::string, trace_out, "",
           "File for a timeline of what this worker does, written at its end; "
           "ui.perfetto.dev shows it.");
+ABSL_FLAG(std::string, shared_memory, "auto",
+          "Whether values that travel to and from servers on this machine lie "
+          "in memory that both can see: auto (where it can be), on (an error "
+          "where it cannot) or off.");
 ABSL_FLAG(int, unreachable_after_seconds, 60,
           "Give up when a server cannot be reached for this long.");
 
@@ -67,12 +72,19 @@ int Main() {
     std::fputs("tessera_worker: --servers is required; see --help\n", stderr);
     return kExitUsage;
   }
+  const absl::StatusOr<ShmUse> shared_memory =
+      ParseShmUse(absl::GetFlag(FLAGS_shared_memory));
+  if (!shared_memory.ok()) {
+    spdlog::error("{}", std::string(shared_memory.status().message()));
+    return kExitUsage;
+  }
   TrainerOptions options{.servers = absl::StrSplit(servers, ','),
                          .label = absl::GetFlag(FLAGS_label),
                          .data_dir = absl::GetFlag(FLAGS_data_dir),
                          .unreachable_after = absl::Seconds(
                              absl::GetFlag(FLAGS_unreachable_after_seconds)),
-                         .security = SecurityFromFlags()};
+                         .security = SecurityFromFlags(),
+                         .shared_memory = *shared_memory};
   if (options.label.empty()) options.label = DefaultLabel();
 
   const std::string trace_out = absl::GetFlag(FLAGS_trace_out);

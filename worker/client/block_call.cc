@@ -6,18 +6,10 @@
 #include "common/base/status_macros.h"
 #include "common/rpc/byte_buffer.h"
 #include "common/rpc/call_status.h"
+#include "common/tensor/bfloat16.h"
 #include "common/wire/encoding.h"
 
 namespace tessera {
-namespace {
-
-FragmentedBytes::Piece BytesOf(absl::Span<const float> values) {
-  return {reinterpret_cast<const uint8_t*>(values.data()),
-          values.size() * sizeof(float)};
-}
-
-}  // namespace
-
 BlockCall::BlockCall(Request request, const ServerIdentity& server,
                      CallbackQueue& callbacks, LiveCount& outstanding)
     : token_(outstanding),
@@ -35,6 +27,16 @@ int64_t BlockCall::pulled_bytes() const {
   if (request_.part == v1::PART_PUSH) return 0;
   return static_cast<int64_t>(request_.elements *
                               BytesPerValue(server_.pull_encoding));
+}
+
+FragmentedBytes::Piece BlockCall::Gradient() const {
+  if (request_.rounded) {
+    return {static_cast<const uint8_t*>(request_.rounded.data()),
+            request_.rounded.bytes()};
+  }
+  const absl::Span<const float> values = request_.gradient.values;
+  return {reinterpret_cast<const uint8_t*>(values.data()),
+          values.size() * sizeof(float)};
 }
 
 v1::PushPullRequest BlockCall::MakeHeader() const {
@@ -62,8 +64,7 @@ v1::PushPullRequest BlockCall::MakeHeader() const {
 std::optional<v1::SharedBytes> BlockCall::Hold(const StreamSharing& sharing) {
   ++holds_;
   if (request_.part == v1::PART_PULL || !may_name_shared_) return std::nullopt;
-  std::optional<v1::SharedBytes> place =
-      sharing.PlaceOf(BytesOf(request_.gradient.values));
+  std::optional<v1::SharedBytes> place = sharing.PlaceOf(Gradient());
   if (place) named_shared_ = true;
   return place;
 }
@@ -90,11 +91,10 @@ grpc::ByteBuffer BlockCall::MakeRequest(
     return MakeMessage(header);
   }
   // The hold passes on to the message.
-  return MakePayloadMessage(header, BytesOf(request_.gradient.values),
-                            [self = shared_from_this()] {
-                              self->trace_.Released();
-                              self->DropFromAfar();
-                            });
+  return MakePayloadMessage(header, Gradient(), [self = shared_from_this()] {
+    self->trace_.Released();
+    self->DropFromAfar();
+  });
 }
 
 void BlockCall::DropFromAfar() {
@@ -119,7 +119,11 @@ absl::Status BlockCall::TakeValues(const v1::PushPullResponse& answer,
   if (request_.part == v1::PART_PUSH) return absl::OkStatus();
   TESSERA_RETURN_IF_ERROR(CheckAnswer(answer, values));
   if (request_.view_done == nullptr) {
-    values.bytes().CopyTo(request_.to.data());
+    if (answer.encoding() == v1::ENCODING_BFLOAT16) {
+      ExpandBfloat16(values.bytes(), request_.to.data());
+    } else {
+      values.bytes().CopyTo(request_.to.data());
+    }
     if (values.Valid()) return absl::OkStatus();
     return absl::UnavailableError(
         "the server took its memory back while it was read");

@@ -15,6 +15,7 @@
 #include "absl/types/span.h"
 #include "common/base/live_count.h"
 #include "common/base/strong_id.h"
+#include "common/device/buffer_pool.h"
 #include "common/tensor/fragments.h"
 #include "common/trace/trace.h"
 #include "tessera/v1/parameter.pb.h"
@@ -52,6 +53,9 @@ class BlockCall : public std::enable_shared_from_this<BlockCall> {
     BlockGradient gradient;  // For PART_PULL its block, and nothing else.
     int64_t version = 0;     // That is asked for.
     size_t elements = 0;     // Of the block.
+    // The gradient as it is to be pushed, if not as it is. Stays with the call,
+    // as a server may read it in shared memory until it answers.
+    BufferRef rounded;
     // Where the values go, and then `done`; or `view_done` alone.
     absl::Span<float> to;
     BlockDone done;
@@ -100,6 +104,8 @@ class BlockCall : public std::enable_shared_from_this<BlockCall> {
 
  private:
   v1::PushPullRequest MakeHeader() const;
+  // What is pushed.
+  FragmentedBytes::Piece Gradient() const;
   absl::Status TakeValues(const v1::PushPullResponse& answer, BlockView values);
   absl::Status CheckAnswer(const v1::PushPullResponse& answer,
                            const BlockView& values) const;

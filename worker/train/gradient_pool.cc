@@ -4,8 +4,30 @@
 
 namespace tessera {
 
-std::shared_ptr<std::vector<float>> GradientPool::Acquire() {
-  std::unique_ptr<std::vector<float>> vector;
+GradientVector::GradientVector(size_t elements,
+                               std::shared_ptr<SharedRegion> region)
+    : elements_(elements) {
+  if (region != nullptr) {
+    const auto memory = region->Allocate(elements * sizeof(float));
+    if (memory.ok()) {
+      data_ = static_cast<float*>(*memory);
+      region_ = std::move(region);
+      return;
+    }
+  }
+  data_ = new float[elements];
+}
+
+GradientVector::~GradientVector() {
+  if (region_ != nullptr) {
+    region_->Free(data_, elements_ * sizeof(float));
+  } else {
+    delete[] data_;
+  }
+}
+
+std::shared_ptr<GradientVector> GradientPool::Acquire() {
+  std::unique_ptr<GradientVector> vector;
   {
     MutexLock lock(&mutex_);
     if (free_.empty()) {
@@ -16,11 +38,11 @@ std::shared_ptr<std::vector<float>> GradientPool::Acquire() {
     }
   }
   if (vector == nullptr) {
-    vector = std::make_unique<std::vector<float>>(elements_);
+    vector = std::make_unique<GradientVector>(elements_, region_);
   }
-  return std::shared_ptr<std::vector<float>>(
-      vector.release(), [this](std::vector<float>* returned) {
-        Release(std::unique_ptr<std::vector<float>>(returned));
+  return std::shared_ptr<GradientVector>(
+      vector.release(), [this](GradientVector* returned) {
+        Release(std::unique_ptr<GradientVector>(returned));
       });
 }
 
@@ -29,7 +51,7 @@ int64_t GradientPool::made() const {
   return made_;
 }
 
-void GradientPool::Release(std::unique_ptr<std::vector<float>> vector) {
+void GradientPool::Release(std::unique_ptr<GradientVector> vector) {
   MutexLock lock(&mutex_);
   free_.push_back(std::move(vector));
 }

@@ -4,37 +4,60 @@
 #ifndef TESSERA_WORKER_TRAIN_GRADIENT_POOL_H_
 #define TESSERA_WORKER_TRAIN_GRADIENT_POOL_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/types/span.h"
 #include "common/base/mutex.h"
+#include "common/shm/shared_region.h"
 
 namespace tessera {
+
+// So many floats, in a shared region or in ordinary memory. Thread-compatible.
+class GradientVector {
+ public:
+  // In the region's memory as far as that reaches; `region` may be null.
+  GradientVector(size_t elements, std::shared_ptr<SharedRegion> region);
+  ~GradientVector();
+  GradientVector(const GradientVector&) = delete;
+  GradientVector& operator=(const GradientVector&) = delete;
+
+  float* data() { return data_; }
+  const float* data() const { return data_; }
+  size_t size() const { return elements_; }
+
+ private:
+  const size_t elements_;
+  std::shared_ptr<SharedRegion> region_;  // Null for ordinary memory.
+  float* data_ = nullptr;
+};
 
 // Thread-safe. Must outlive the vectors that it lends.
 class GradientPool {
  public:
-  // Lends vectors of `elements` floats.
-  explicit GradientPool(int64_t elements)
-      : elements_(static_cast<size_t>(elements)) {}
+  // Lends vectors of `elements` floats that servers on this machine may read in
+  // `region`, which may be null.
+  explicit GradientPool(int64_t elements,
+                        std::shared_ptr<SharedRegion> region = nullptr)
+      : elements_(static_cast<size_t>(elements)), region_(std::move(region)) {}
 
   // A vector whose contents are unspecified; it returns to the pool when the
   // last reference goes.
-  std::shared_ptr<std::vector<float>> Acquire();
+  std::shared_ptr<GradientVector> Acquire();
 
   // Vectors made so far; it stops growing once training is steady.
   int64_t made() const;
 
  private:
-  void Release(std::unique_ptr<std::vector<float>> vector);
+  void Release(std::unique_ptr<GradientVector> vector);
 
   const size_t elements_;
+  const std::shared_ptr<SharedRegion> region_;
   mutable Mutex mutex_;
-  std::vector<std::unique_ptr<std::vector<float>>> free_
-      ABSL_GUARDED_BY(mutex_);
+  std::vector<std::unique_ptr<GradientVector>> free_ ABSL_GUARDED_BY(mutex_);
   int64_t made_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/job/job.h"
+#include "common/shm/shared_region.h"
 #include "worker/client/parameter_client.h"
 #include "worker/data/dataset.h"
 #include "worker/model/network.h"
@@ -26,6 +27,23 @@ constexpr absl::Duration kWorkWait = absl::Seconds(2);
 // Between attempts when the servers and the coordinator seem to disagree.
 constexpr absl::Duration kResetPause = absl::Milliseconds(100);
 constexpr absl::Duration kLeaveTimeout = absl::Seconds(2);
+// What a shared region has address space for: gradients at a time, of which
+// training needs a few, and room for their rounded blocks. What does not fit
+// travels over the network.
+constexpr uint64_t kGradients = 64;
+constexpr uint64_t kRoomBytes = 64 << 20;
+
+Transport TransportOf(ShmUse use) {
+  switch (use) {
+    case ShmUse::kAuto:
+      return Transport::kAuto;
+    case ShmUse::kOn:
+      return Transport::kSharedMemory;
+    case ShmUse::kOff:
+      return Transport::kTcp;
+  }
+  return Transport::kAuto;
+}
 
 }  // namespace
 
@@ -35,15 +53,38 @@ struct Trainer::Workshop {
   ShardPlan plan;
   std::unique_ptr<DataSet> data;
   BlockBoard board;
-  GradientPool pool;
+  // Where gradients lie; null when they are not shared.
+  std::shared_ptr<SharedRegion> region;
+  std::unique_ptr<GradientPool> pool;
 
   Workshop(Job j, ShardPlan p, std::unique_ptr<DataSet> d)
-      : job(std::move(j)),
-        plan(p),
-        data(std::move(d)),
-        board(plan),
-        pool(plan.elements()) {}
+      : job(std::move(j)), plan(p), data(std::move(d)), board(plan) {}
+
+  // Memory for a membership's gradients: new at first, and after a client had
+  // to detach what it had. Codes: with kOn, FAILED_PRECONDITION when no memory
+  // can be shared.
+  absl::Status PrepareMemory(ShmUse use);
 };
+
+absl::Status Trainer::Workshop::PrepareMemory(ShmUse use) {
+  if (pool != nullptr && (region == nullptr || !region->detached())) {
+    return absl::OkStatus();
+  }
+  region = nullptr;
+  if (use != ShmUse::kOff) {
+    auto made = SharedRegion::Create(
+        kGradients * static_cast<uint64_t>(plan.elements()) * sizeof(float) +
+        kRoomBytes);
+    if (made.ok()) region = *std::move(made);
+    if (!made.ok() && use == ShmUse::kOn) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("--shared_memory=on: ", made.status().message(),
+                       "; leave the flag out to go on without"));
+    }
+  }
+  pool = std::make_unique<GradientPool>(plan.elements(), region);
+  return absl::OkStatus();
+}
 
 // One membership, from Join to the job's end or the membership's.
 class Trainer::Membership {
@@ -58,7 +99,7 @@ class Trainer::Membership {
         worker_(joined.worker_id()),
         client_(std::move(client)),
         range_worker_(shop.job, shop.plan, *shop.data, std::move(network),
-                      shop.board, shop.pool, *client_, tracer),
+                      shop.board, *shop.pool, *client_, tracer),
         keeper_(coordinator, worker_, absl::Milliseconds(joined.lease_ms()),
                 shop.board) {}
 
@@ -218,6 +259,7 @@ absl::Status Trainer::Work(const v1::JoinResponse& joined) {
     MutexLock lock(&mutex_);
     shop = workshop_.get();
   }
+  TESSERA_RETURN_IF_ERROR(shop->PrepareMemory(options_.shared_memory));
   TESSERA_ASSIGN_OR_RETURN(
       std::unique_ptr<ParameterClient> client,
       ParameterClient::Create(shop->plan,
@@ -226,6 +268,10 @@ absl::Status Trainer::Work(const v1::JoinResponse& joined) {
                                .servers = options_.servers,
                                .unreachable_after = options_.unreachable_after,
                                .security = options_.security,
+                               .transport = TransportOf(options_.shared_memory),
+                               .region = shop->region,
+                               .push_encoding = shop->job.push_encoding(),
+                               .pull_encoding = shop->job.pull_encoding(),
                                .tracer = options_.tracer}));
   const int max_samples =
       std::max(shop->job.microbatch_size(), shop->job.chunk_examples());

@@ -25,6 +25,7 @@
 #include "absl/time/time.h"
 #include "common/base/mutex.h"
 #include "common/rpc/credentials.h"
+#include "common/shm/shm_use.h"
 #include "common/trace/trace.h"
 #include "worker/client/coordinator_client.h"
 
@@ -39,6 +40,8 @@ struct TrainerOptions {
   std::string data_dir;
   absl::Duration unreachable_after = absl::Seconds(60);
   ChannelSecurity security;
+  // With servers on the same machine.
+  ShmUse shared_memory = ShmUse::kAuto;
   // Records what the worker does, unless it is null; must outlive the trainer.
   Tracer* tracer = nullptr;
 };

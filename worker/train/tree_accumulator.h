@@ -16,13 +16,14 @@
 
 #include "absl/types/span.h"
 #include "common/plan/shard_plan.h"
+#include "worker/train/gradient_pool.h"
 
 namespace tessera {
 
 // Sums one range, which must be a node of the tree. Not thread-safe.
 class TreeAccumulator {
  public:
-  using Gradient = std::shared_ptr<std::vector<float>>;
+  using Gradient = std::shared_ptr<GradientVector>;
 
   // Adds the next microbatch's whole gradient and mean loss; not for the last.
   void Add(Gradient gradient, double loss);

@@ -64,10 +64,12 @@ class Calls {
 class TestCluster {
  public:
   TestCluster(const TestJobOptions& job_options, int servers,
-              ChannelSecurity security = {})
+              ChannelSecurity security = {},
+              ShmUse shared_memory = ShmUse::kAuto)
       : job_(MakeTestJob(job_options)),
         plan_(MakeTestPlan(job_, servers)),
-        security_(std::move(security)) {
+        security_(std::move(security)),
+        shared_memory_(shared_memory) {
     addresses_.assign(static_cast<size_t>(servers), "127.0.0.1:0");
     servers_.resize(static_cast<size_t>(servers));
     for (int shard = 0; shard < servers; ++shard) StartServer(shard);
@@ -78,7 +80,8 @@ class TestCluster {
     auto server = Server::Start(job_, {.shard = shard,
                                        .shard_count = plan_.shard_count(),
                                        .listen = addresses_[Index(shard)],
-                                       .security = security_});
+                                       .security = security_,
+                                       .shared_memory = shared_memory_});
     REQUIRE_OK(server);
     servers_[Index(shard)] = *std::move(server);
     addresses_[Index(shard)] = servers_[Index(shard)]->address();
@@ -87,12 +90,23 @@ class TestCluster {
 
   std::unique_ptr<ParameterClient> MakeClient(
       absl::Duration unreachable_after = absl::Minutes(1)) const {
-    auto client =
-        ParameterClient::Create(plan_, {.job_fingerprint = job_.fingerprint(),
-                                        .worker = WorkerId(5),
-                                        .servers = addresses_,
-                                        .unreachable_after = unreachable_after,
-                                        .security = security_});
+    ParameterClientOptions options = ClientOptions();
+    options.unreachable_after = unreachable_after;
+    return MakeClient(std::move(options));
+  }
+
+  // What a client of this cluster needs, to be changed.
+  ParameterClientOptions ClientOptions() const {
+    return {.job_fingerprint = job_.fingerprint(),
+            .worker = WorkerId(5),
+            .servers = addresses_,
+            .security = security_,
+            .push_encoding = job_.push_encoding(),
+            .pull_encoding = job_.pull_encoding()};
+  }
+  std::unique_ptr<ParameterClient> MakeClient(
+      ParameterClientOptions options) const {
+    auto client = ParameterClient::Create(plan_, std::move(options));
     REQUIRE_OK(client);
     return *std::move(client);
   }
@@ -108,6 +122,7 @@ class TestCluster {
   const Job job_;
   const ShardPlan plan_;
   const ChannelSecurity security_;
+  const ShmUse shared_memory_;
   std::vector<std::string> addresses_;
   std::vector<std::unique_ptr<Server>> servers_;
 };

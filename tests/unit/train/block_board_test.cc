@@ -105,10 +105,20 @@ TEST_CASE("gradient vectors are used again") {
   auto first = pool.Acquire();
   auto second = pool.Acquire();
   REQUIRE(first->size() == 10);
-  const std::vector<float>* memory = first.get();
+  const GradientVector* memory = first.get();
   first.reset();
   REQUIRE(pool.Acquire().get() == memory);
   REQUIRE(pool.made() == 2);
+}
+
+TEST_CASE("gradient vectors lie in a shared region as far as it reaches") {
+  auto region = SharedRegion::Create(64 << 10).value();
+  GradientPool pool(10000, region);
+  const auto first = pool.Acquire();
+  REQUIRE(region->OffsetOf(first->data(), 40000).has_value());
+  const auto second = pool.Acquire();
+  REQUIRE_FALSE(region->OffsetOf(second->data(), 40000).has_value());
+  second->data()[9999] = 1;
 }
 
 }  // namespace

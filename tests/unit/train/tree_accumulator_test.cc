@@ -21,6 +21,12 @@ T SumAlongTree(const ReductionTree& tree, const MicrobatchRange& node,
   return left + right;
 }
 
+TreeAccumulator::Gradient MakeGradient(const Values& values) {
+  auto gradient = std::make_shared<GradientVector>(values.size(), nullptr);
+  std::copy(values.begin(), values.end(), gradient->data());
+  return gradient;
+}
+
 // Leaf values that make every order of addition give other bits.
 std::vector<float> Leaves(int count, uint32_t seed) {
   std::mt19937 random(seed);
@@ -44,8 +50,7 @@ TEST_CASE("sums of every node equal the tree's, to the bit") {
       if (!tree.IsNode({begin, end})) continue;
       TreeAccumulator sum;
       for (int m = begin; m + 1 < end; ++m) {
-        sum.Add(std::make_shared<Values>(Values{leaves[m], -leaves[m]}),
-                losses[m]);
+        sum.Add(MakeGradient({leaves[m], -leaves[m]}), losses[m]);
       }
       Values last = {leaves[end - 1], -leaves[end - 1]};
       sum.FoldLast({1, 2}, absl::MakeSpan(last));
@@ -60,7 +65,7 @@ TEST_CASE("sums of every node equal the tree's, to the bit") {
 
 TEST_CASE("an empty interval folds nothing") {
   TreeAccumulator sum;
-  sum.Add(std::make_shared<Values>(Values{1, 2}), 0);
+  sum.Add(MakeGradient({1, 2}), 0);
   Values last = {10, 20};
   sum.FoldLast({1, 1}, absl::MakeSpan(last));
   REQUIRE(last == Values{10, 20});
