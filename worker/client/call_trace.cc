@@ -6,7 +6,8 @@ namespace tessera {
 
 void CallTrace::Taken(TraceArgs args) {
   if (tracer_ == nullptr) return;
-  args.flow = TraceFlow::kEnds;
+  // A pull is no contribution's answer.
+  if (args.range_begin >= 0) args.flow = TraceFlow::kEnds;
   tracer_->Record(TraceCategory::kPull, "take", answered_ns_, Now(), args);
 }
 
