@@ -29,44 +29,54 @@ def _gencode(architectures):
         "arch=compute_%s,code=compute_%s" % (newest, newest),
     ]
 
-def _cuda_objects_impl(ctx):
+def _compile(ctx, source, output, flags):
     toolkit = ctx.attr._toolkit[CudaToolkitInfo]
-    architectures = ctx.attr._architectures[CudaArchitecturesInfo].names
 
     # buildifier: disable=native-cc-common
     infos = cc_common.merge_cc_infos(
         cc_infos = [dep[CcInfo] for dep in ctx.attr.deps],  # buildifier: disable=native-cc-info
     )
     context = infos.compilation_context
+    arguments = ctx.actions.args()
+    arguments.add_all([source, "-o", output] + flags)
+    arguments.add_all(["-std=c++20", "-O3", "-lineinfo"] + _ARITHMETIC)
+    arguments.add_all(["-Werror", "all-warnings"])
+
+    # Of no use but to compile again with another nvcc.
+    arguments.add("-DTESSERA_NVCC=" + toolkit.version)
+    arguments.add_joined("-Xcompiler", _HOST_FLAGS, join_with = ",")
+    arguments.add_all(context.quote_includes, before_each = "-I")
+    ctx.actions.run(
+        executable = toolkit.nvcc,
+        arguments = [arguments],
+        inputs = depset(
+            [source] + ctx.files.hdrs,
+            transitive = [context.headers],
+        ),
+        outputs = [output],
+        mnemonic = "CudaCompile",
+        progress_message = "Compiling %s with nvcc %s" %
+                           (source.short_path, toolkit.version),
+        use_default_shell_env = True,
+    )
+
+def _cuda_objects_impl(ctx):
+    architectures = ctx.attr._architectures[CudaArchitecturesInfo].names
     objects = []
+    ptx = []
     for source in ctx.files.srcs:
         stem = source.basename[:-len(".cu")]
-        output = ctx.actions.declare_file(stem + ".cu.pic.o")
-        arguments = ctx.actions.args()
-        arguments.add_all(["-c", source, "-o", output])
-        arguments.add_all(["-std=c++20", "-O3", "-lineinfo"] + _ARITHMETIC)
-        arguments.add_all(["-Werror", "all-warnings"])
-
-        # Of no use but to compile again with another nvcc.
-        arguments.add("-DTESSERA_NVCC=" + toolkit.version)
-        arguments.add_joined("-Xcompiler", _HOST_FLAGS, join_with = ",")
-        arguments.add_all(_gencode(architectures))
-        arguments.add_all(context.quote_includes, before_each = "-I")
-        ctx.actions.run(
-            executable = toolkit.nvcc,
-            arguments = [arguments],
-            inputs = depset(
-                [source] + ctx.files.hdrs,
-                transitive = [context.headers],
-            ),
-            outputs = [output],
-            mnemonic = "CudaCompile",
-            progress_message = "Compiling %s with nvcc %s" %
-                               (source.short_path, toolkit.version),
-            use_default_shell_env = True,
-        )
-        objects.append(output)
-    return [DefaultInfo(files = depset(objects))]
+        object = ctx.actions.declare_file(stem + ".cu.pic.o")
+        _compile(ctx, source, object, ["-c"] + _gencode(architectures))
+        objects.append(object)
+        assembly = ctx.actions.declare_file(stem + ".ptx")
+        newest = "-arch=compute_" + architectures[-1]
+        _compile(ctx, source, assembly, ["-ptx", newest])
+        ptx.append(assembly)
+    return [
+        DefaultInfo(files = depset(objects)),
+        OutputGroupInfo(ptx = depset(ptx)),
+    ]
 
 _cuda_objects = rule(
     implementation = _cuda_objects_impl,
@@ -92,7 +102,8 @@ def cuda_library(
     `name` is compiled by nvcc (kernels) and the C++ compiler (srcs) and needs a
     toolkit; wildcards leave it out, so that only what is built for GPUs depends
     on it. `name`_on_host is the same source compiled by the C++ compiler alone,
-    over a stand-in for the runtime: for tests, and tests only.
+    over a stand-in for the runtime: for tests, and tests only. `name`_ptx is
+    what nvcc makes of the kernels, in words, for tests to read.
 
     Args:
       name: of the library.
@@ -114,6 +125,14 @@ def cuda_library(
             deps = deps + cuda_deps,
         )
         objects = [name + "_objects"]
+        native.filegroup(
+            name = name + "_ptx",
+            testonly = True,
+            srcs = objects,
+            output_group = "ptx",
+            tags = ["manual"],
+            visibility = visibility,
+        )
     native.cc_library(
         name = name,
         srcs = srcs + objects,
