@@ -16,6 +16,15 @@ this is needed, and programs run on the CPU.
 def _fail(message):
     fail("No CUDA: " + message + _HELP)
 
+# What nvcc itself takes for its toolkit: the one on the PATH is often a script
+# that starts another.
+def _root_of(ctx, nvcc):
+    result = ctx.execute([nvcc, "--dryrun", "-x", "cu", "-c", "/dev/null"])
+    for line in result.stderr.split("\n"):
+        if line.startswith("#$ _HERE_="):
+            return ctx.path(line[len("#$ _HERE_="):].strip()).dirname
+    return nvcc.realpath.dirname.dirname
+
 # The folder that holds bin/nvcc.
 def _find_root(ctx):
     home = ctx.os.environ.get("CUDA_HOME")
@@ -25,7 +34,7 @@ def _find_root(ctx):
         return ctx.path(home)
     nvcc = ctx.which("nvcc")
     if nvcc:
-        return nvcc.realpath.dirname.dirname
+        return _root_of(ctx, nvcc)
     if ctx.path("/usr/local/cuda/bin/nvcc").exists:
         return ctx.path("/usr/local/cuda")
     return _fail("CUDA_HOME is not set, there is no nvcc on the PATH and " +
