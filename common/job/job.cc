@@ -20,7 +20,7 @@ namespace tessera {
 namespace {
 
 constexpr int64_t kDefaultBlockBytes = int64_t{1} << 20;
-constexpr int64_t kMaxBlockBytes = int64_t{16} << 20;
+constexpr int64_t kMaxBlockBytes = int64_t{64} << 20;
 constexpr int kDefaultChunkExamples = 500;
 constexpr int kMaxMicrobatches = 1 << 16;
 constexpr int64_t kMaxSteps = int64_t{1} << 40;

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "worker/bench/baseline/server.h"
+#include "worker/bench/bench_job.h"
 #include "worker/bench/child_setup.h"
 #include "worker/bench/control.h"
 #include "worker/bench/raw_tcp/server.h"
@@ -48,6 +49,33 @@ absl::Status RunRole(const std::string& role, const ChildSetup& setup,
 }
 
 }  // namespace
+
+bool KeepsFreedMemory(const std::string& role) {
+  return role != kPlainWorkerRole && role != kBaselineServerRole;
+}
+
+absl::Status ServeRawAt(const std::string& address, int shard,
+                        const Setting& setting) {
+  const ChildSetup setup{.index = shard,
+                         .elements = setting.elements(),
+                         .block_bytes = setting.message_bytes,
+                         .shard_count = setting.shape.servers,
+                         .workers = setting.shape.workers,
+                         .rate = kLearningRate};
+  if (shard < 0 || shard >= setup.shard_count) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--shard: ", shard, " of ", setup.shard_count));
+  }
+  TESSERA_ASSIGN_OR_RETURN(const ShardPlan plan, setup.Plan());
+  TESSERA_ASSIGN_OR_RETURN(const Socket listener, Listen(address));
+  while (true) {
+    const absl::Status status = ServeRawTcp(
+        listener, plan,
+        {.shard = shard, .workers = setup.workers, .unit = setup.unit()});
+    // The workers are gone; others may come.
+    if (!absl::IsUnavailable(status)) return status;
+  }
+}
 
 absl::Status RunChild(const std::string& role,
                       const std::string& control_path) {

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "worker/bench/point.h"
 
 namespace tessera::bench {
 
@@ -13,6 +14,15 @@ namespace tessera::bench {
 // serves until the parent is gone. Codes: what failed; the parent has been
 // told.
 absl::Status RunChild(const std::string& role, const std::string& control_path);
+
+// Whether such a process is tuned as Tessera's programs are (KeepFreedMemory);
+// the baseline's are not.
+bool KeepsFreedMemory(const std::string& role);
+
+// Serves raw TCP on this address, for one benchmark after the other. Codes:
+// those of Listen and ServeRawTcp.
+absl::Status ServeRawAt(const std::string& address, int shard,
+                        const Setting& setting);
 
 }  // namespace tessera::bench
 

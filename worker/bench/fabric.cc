@@ -78,6 +78,10 @@ absl::Status Fabric::StartServers() {
     job_fingerprint_ = options_.running->job_fingerprint;
     return absl::OkStatus();
   }
+  if (!options_.running_raw.empty()) {
+    addresses_ = options_.running_raw;
+    return absl::OkStatus();
+  }
   if (IsTessera()) return StartTesseraServers();
   const char* role =
       options_.paths[0] == Path::kRawTcp ? kRawServerRole : kBaselineServerRole;

@@ -11,21 +11,12 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "common/process/child.h"
-#include "common/rpc/credentials.h"
 #include "worker/bench/child_setup.h"
 #include "worker/bench/control.h"
 #include "worker/bench/point.h"
+#include "worker/bench/running_servers.h"
 
 namespace tessera::bench {
-
-// Tessera's servers that run already.
-struct RunningServers {
-  std::vector<std::string> addresses;  // In shard order.
-  uint64_t job_fingerprint = 0;
-  float learning_rate = 1;
-  int64_t version = 0;  // Of all blocks.
-  ChannelSecurity security;
-};
 
 struct FabricOptions {
   Setting setting;
@@ -36,6 +27,7 @@ struct FabricOptions {
   std::string folder;         // Private and empty; the fabric's alone.
   // Instead of starting some.
   const RunningServers* running = nullptr;
+  std::vector<std::string> running_raw;
 };
 
 // What all workers did together.

@@ -1,7 +1,6 @@
 #include "worker/bench/group_runner.h"
 
 #include <algorithm>
-#include <cmath>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -11,16 +10,13 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/file.h"
 #include "common/base/status_macros.h"
+#include "worker/bench/calibration.h"
 
 namespace tessera::bench {
 namespace {
 
 // Blocks of a latency run, so that a step is short.
 constexpr int kLatencyBlocks = 16;
-// A run that is at least so long, against what is wanted, tells the speed.
-constexpr double kLongEnough = 0.3;
-constexpr int kCalibrationsMax = 5;
-constexpr double kGrowthMax = 64;
 constexpr double kBytesPerGb = 1e9;
 
 // A series, how long its runs are, and what they gave.
@@ -54,12 +50,16 @@ class GroupRunner {
       on_progress_(++done / turns / static_cast<double>(measured_.size()));
     };
     for (Measured& m : measured_) {
-      TESSERA_RETURN_IF_ERROR(Calibrate(m));
+      TESSERA_ASSIGN_OR_RETURN(
+          const int64_t checked,
+          Calibrate(options_.duration_seconds / (m.is_latency ? 2 : 1),
+                    *fabrics_[FabricOf(m.series.path)], m.request));
+      values_checked_ += checked;
       moved_on();
     }
     for (int i = 0; i < options_.repetitions; ++i) {
       for (Measured& m : measured_) {
-        TESSERA_RETURN_IF_ERROR(RunOnce(m).status());
+        TESSERA_RETURN_IF_ERROR(RunOnce(m));
         moved_on();
       }
     }
@@ -101,7 +101,11 @@ class GroupRunner {
           .server_binary = environment_.server_binary,
           .folder =
               absl::StrCat(environment_.folder, "/", static_cast<int>(key)),
-          .running = key == Path::kTcp ? environment_.running : nullptr};
+          .running = key == Path::kTcp ? environment_.running : nullptr,
+          .running_raw = key == Path::kRawTcp ? environment_.running_raw
+                                              : std::vector<std::string>()};
+      // What is compared with has no other encoding.
+      if (key != Path::kTcp) options.setting.encoding = v1::ENCODING_FLOAT32;
       std::filesystem::remove_all(options.folder);
       TESSERA_RETURN_IF_ERROR(MakeDirectories(options.folder));
       TESSERA_ASSIGN_OR_RETURN(fabrics_[key],
@@ -110,7 +114,7 @@ class GroupRunner {
     return absl::OkStatus();
   }
 
-  absl::StatusOr<FabricRun> RunOnce(Measured& m) {
+  absl::Status RunOnce(Measured& m) {
     TESSERA_ASSIGN_OR_RETURN(FabricRun run,
                              fabrics_[FabricOf(m.series.path)]->Run(m.request));
     values_checked_ += run.values_checked;
@@ -119,24 +123,6 @@ class GroupRunner {
     m.cpu_seconds_per_gb.push_back(run.cpu_seconds / gigabytes);
     m.latencies_us.insert(m.latencies_us.end(), run.latencies_us.begin(),
                           run.latencies_us.end());
-    return run;
-  }
-
-  // Finds how many steps last as long as a repetition should; warms everything
-  // up on the way.
-  absl::Status Calibrate(Measured& m) {
-    const double wanted = options_.duration_seconds / (m.is_latency ? 2 : 1);
-    for (int i = 0; i < kCalibrationsMax; ++i) {
-      TESSERA_ASSIGN_OR_RETURN(const FabricRun run, RunOnce(m));
-      const double growth = wanted / std::max(run.seconds, 1e-9);
-      m.request.steps = std::max<int64_t>(
-          1, std::llround(static_cast<double>(m.request.steps) *
-                          std::min(growth, kGrowthMax)));
-      if (run.seconds >= kLongEnough * wanted) break;
-    }
-    m.gb_per_second.clear();
-    m.cpu_seconds_per_gb.clear();
-    m.latencies_us.clear();
     return absl::OkStatus();
   }
 

@@ -23,6 +23,8 @@ struct RunEnvironment {
   std::string folder;  // Private.
   // Tessera's servers to use instead of starting some; may be null.
   const RunningServers* running = nullptr;
+  // Likewise the ceiling's (tessera_bench --serve_raw); may be empty.
+  std::vector<std::string> running_raw;
 };
 
 struct GroupResult {

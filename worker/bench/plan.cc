@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 
@@ -26,8 +27,9 @@ std::vector<Series> ThroughputOf(const BenchOptions& options,
   for (Operation operation : options.operations) {
     if (options.raw) all.push_back({operation, Path::kRawTcp});
     for (Path path : options.paths) {
-      // A push has no values to read in place.
-      if (path == Path::kSharedInPlace && operation != Operation::kPushPull) {
+      // A push has no values to read in place; bfloat16 must be expanded.
+      if (path == Path::kSharedInPlace && (operation != Operation::kPushPull ||
+                                           encoding != v1::ENCODING_FLOAT32)) {
         continue;
       }
       all.push_back({operation, path});
@@ -87,6 +89,14 @@ int64_t MemoryBytes(const Setting& setting, const BenchOptions& options) {
   return fabrics * vector * (3 * setting.shape.workers + 4);
 }
 
+MatrixPlan PlanFor(const Setting& setting, const BenchOptions& options) {
+  Group group{.setting = setting,
+              .in_flight = std::min(options.in_flight, setting.blocks),
+              .throughput = ThroughputOf(options, setting.encoding)};
+  group.latency = LatencyOf(group.throughput);
+  return {.groups = {std::move(group)}};
+}
+
 MatrixPlan PlanMatrix(const BenchOptions& options, int64_t available_bytes) {
   MatrixPlan plan;
   for (v1::Encoding encoding : options.encodings) {
@@ -105,11 +115,7 @@ MatrixPlan PlanMatrix(const BenchOptions& options, int64_t available_bytes) {
                                                ": ", obstacle));
           continue;
         }
-        Group group{.setting = setting,
-                    .in_flight = std::min(options.in_flight, setting.blocks),
-                    .throughput = ThroughputOf(options, encoding)};
-        group.latency = LatencyOf(group.throughput);
-        plan.groups.push_back(std::move(group));
+        plan.groups.push_back(PlanFor(setting, options).groups[0]);
       }
     }
   }

@@ -37,6 +37,9 @@ int BlocksFor(int64_t message_bytes, int servers, int64_t set_bytes);
 // and bfloat16 with a number of workers that is no power of two.
 MatrixPlan PlanMatrix(const BenchOptions& options, int64_t available_bytes);
 
+// One group, for servers that are there already.
+MatrixPlan PlanFor(const Setting& setting, const BenchOptions& options);
+
 // Memory of all processes of one setting, about.
 int64_t MemoryBytes(const Setting& setting, const BenchOptions& options);
 

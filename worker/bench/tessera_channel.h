@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "common/plan/shard_plan.h"
 #include "common/rpc/credentials.h"
+#include "common/shm/shared_region.h"
 #include "tessera/v1/encoding.pb.h"
 #include "worker/bench/block_channel.h"
 
@@ -23,12 +24,14 @@ struct TesseraChannelOptions {
   int worker = 0;
   int workers = 1;
   v1::Encoding encoding = v1::ENCODING_FLOAT32;
+  // Where gradients lie, for the paths through shared memory.
+  std::shared_ptr<SharedRegion> region;
   ChannelSecurity security;
 };
 
 // The workers' own library, used as the training loop uses it. Codes: as
-// ParameterClient::Create; UNAVAILABLE when shared memory is asked for and the
-// servers do not give it.
+// ParameterClient::Create; FAILED_PRECONDITION when shared memory is asked for
+// and a server does not give it.
 absl::StatusOr<std::unique_ptr<BlockChannel>> ConnectTessera(
     const ShardPlan& plan, const TesseraChannelOptions& options);
 

@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/shm/shared_region.h"
 #include "worker/bench/baseline/channel.h"
 #include "worker/bench/closed_form.h"
 #include "worker/bench/pipeline.h"
@@ -38,18 +39,16 @@ class Worker {
       : setup_(setup),
         plan_(plan),
         closed_form_(setup.workers, setup.unit(), setup.encoding),
-        gradient_(static_cast<size_t>(plan.elements())),
-        values_(gradient_.size()) {
-    closed_form_.FillGradient(setup.index, 0, absl::MakeSpan(gradient_));
+        values_(static_cast<size_t>(plan.elements())) {
     state_.worker = setup.index;
     state_.plan = &plan_;
-    state_.gradient = gradient_;
     state_.values = absl::MakeSpan(values_);
     state_.versions.assign(static_cast<size_t>(plan.block_count()),
                            setup.version);
   }
 
   absl::Status Connect() {
+    TESSERA_RETURN_IF_ERROR(MakeGradient());
     TESSERA_ASSIGN_OR_RETURN(board_,
                              StepBoard::Open(setup_.board_file, setup_.workers,
                                              plan_.block_count()));
@@ -72,6 +71,28 @@ class Worker {
   }
 
  private:
+  bool Shares() const {
+    return std::any_of(setup_.paths.begin(), setup_.paths.end(), [](Path p) {
+      return p == Path::kShared || p == Path::kSharedInPlace;
+    });
+  }
+
+  // In memory that servers may read, if any path wants that.
+  absl::Status MakeGradient() {
+    if (Shares()) {
+      const size_t bytes = values_.size() * sizeof(float);
+      TESSERA_ASSIGN_OR_RETURN(region_, SharedRegion::Create(bytes));
+      TESSERA_ASSIGN_OR_RETURN(void* const memory, region_->Allocate(bytes));
+      gradient_ = {static_cast<float*>(memory), values_.size()};
+    } else {
+      own_gradient_.resize(values_.size());
+      gradient_ = absl::MakeSpan(own_gradient_);
+    }
+    closed_form_.FillGradient(setup_.index, 0, gradient_);
+    state_.gradient = gradient_;
+    return absl::OkStatus();
+  }
+
   absl::StatusOr<std::unique_ptr<BlockChannel>> MakeChannel(Path path) {
     if (path == Path::kRawTcp) {
       return ConnectRawTcp(plan_, setup_.servers, setup_.index);
@@ -85,6 +106,7 @@ class Worker {
                                   .worker = setup_.index,
                                   .workers = setup_.workers,
                                   .encoding = setup_.encoding,
+                                  .region = region_,
                                   .security = setup_.security});
   }
 
@@ -195,7 +217,9 @@ class Worker {
   const ChildSetup& setup_;
   const ShardPlan plan_;
   ClosedForm closed_form_;
-  std::vector<float> gradient_;
+  std::shared_ptr<SharedRegion> region_;  // May be null.
+  std::vector<float> own_gradient_;
+  absl::Span<float> gradient_;  // In one of these two.
   std::vector<float> values_;
   std::unique_ptr<StepBoard> board_;
   WorkerState state_;
