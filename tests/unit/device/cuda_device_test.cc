@@ -76,8 +76,8 @@ TEST_CASE("too much device memory says what was asked for and what is free") {
 
 TEST_CASE("every other error is INTERNAL in CUDA's words, and passes") {
   const auto device = Make();
-  const auto stream = CreateStream(*device);
   const Memory memory = *device->Allocate(MemoryKind::kDevice, 100);
+  const auto stream = CreateStream(*device);
   fake_cuda::FailCall(Call::kCopy, 2, cudaErrorInvalidValue);
   REQUIRE_OK(stream->Zero(memory.data(), 100));
   REQUIRE_ERROR(stream->Zero(memory.data(), 100), absl::StatusCode::kInternal,
