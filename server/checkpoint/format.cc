@@ -182,7 +182,10 @@ absl::Status CheckPiece(const SetIdentity& set, const PieceKey& key,
   }
   PieceKey found;
   found.elements.begin = in.I64();
-  found.elements.end = found.elements.begin + in.I32();
+  // A CRC keeps nobody from writing numbers whose sum no int64 holds.
+  found.elements.end =
+      static_cast<int64_t>(static_cast<uint64_t>(found.elements.begin) +
+                           static_cast<uint64_t>(in.I32()));
   found.section = in.I32();
   if (found != key) {
     return bad("expected ", Describe(key), ", found ", Describe(found));
