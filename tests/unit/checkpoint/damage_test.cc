@@ -8,6 +8,7 @@
 #include "server/checkpoint/manifest.h"
 #include "server/checkpoint/reader.h"
 #include "server/checkpoint/sets.h"
+#include "server/checkpoint/writer.h"
 #include "tests/support/faulty_storage.h"
 #include "tests/support/status.h"
 #include "tests/support/test_job.h"
@@ -186,6 +187,36 @@ TEST_CASE("the file of another shard is noticed", "[damage]") {
   CHECK_THAT(CheckSet(storage, FolderOf(set)),
              IsError(StatusCode::kDataLoss, "shard-00000", "expected shard 0",
                      "found shard 1"));
+}
+
+// All in it goes together, down to the set id; only the manifest knows better.
+TEST_CASE("a file that was written twice for one set is noticed", "[damage]") {
+  TwoSets sets;
+  FaultyStorage elsewhere(2);
+  REQUIRE(MakeFolders(elsewhere, kRoot).ok());
+  TestSource other_values(sets.newer.version + 1);
+  NoPacer pacer;
+  REQUIRE(WriteShardFile(elsewhere, kRoot, HeaderOf(sets.newer, 1),
+                         other_values, pacer)
+              .ok());
+  const std::string file = FileOf(sets.newer, 1);
+  const std::string& other = elsewhere.Contents(file);
+  SECTION("the whole of it") {
+    sets.storage.SetContents(file, other);
+    CHECK_THAT(CheckSet(sets.storage, FolderOf(sets.newer)),
+               IsError(StatusCode::kDataLoss, file, "footer at offset",
+                       "the manifest expects"));
+  }
+  SECTION("all but its footer, by a check of the whole") {
+    std::string bad = sets.storage.Contents(file);
+    bad.replace(0, bad.size() - kShardFooterBytes, other, 0,
+                other.size() - kShardFooterBytes);
+    sets.storage.SetContents(file, bad);
+    CHECK_THAT(CheckSet(sets.storage, FolderOf(sets.newer)),
+               IsError(StatusCode::kDataLoss, file, "footer at offset",
+                       "expects pieces with CRC"));
+  }
+  CHECK(sets.Recovered() == FolderOf(sets.older));
 }
 
 TEST_CASE("a stale manifest is noticed", "[damage]") {
