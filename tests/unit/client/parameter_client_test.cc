@@ -90,6 +90,29 @@ TEST_CASE("answers overtake each other") {
   REQUIRE(calls.Await());
 }
 
+TEST_CASE("workers that push in opposite orders do not wait for each other") {
+  // Every call waits for the other worker's.
+  TestCluster cluster({.parameters = 65000, .block_bytes = 4096}, 1);
+  const int blocks = cluster.plan().block_count();
+  FlatVector gradient(cluster.plan(), 1);
+  std::vector<FlatVector> to(2, FlatVector(cluster.plan(), 0));
+  const auto forward = cluster.MakeClient();
+  const auto backward = cluster.MakeClient();
+  for (int64_t step = 0; step < 3; ++step) {
+    Calls calls;
+    for (int i = 0; i < blocks; ++i) {
+      const int j = blocks - 1 - i;
+      forward->PushPull(Push(i, step, {0, 1}, gradient.Block(i)),
+                        to[0].Block(i), calls.Expect(i));
+      backward->PushPull(Push(j, step, {1, 2}, gradient.Block(j)),
+                         to[1].Block(j), calls.Expect(blocks + j));
+    }
+    REQUIRE(calls.Await());
+    for (int i = 0; i < 2 * blocks; ++i) REQUIRE_OK(calls.Result(i));
+  }
+  REQUIRE(to[0].values() == to[1].values());
+}
+
 TEST_CASE("final verdicts are passed on, naming the server") {
   TestCluster cluster({.parameters = 40}, 1);
   const auto client = cluster.MakeClient();
