@@ -17,6 +17,7 @@ namespace {
 
 void FillMemory(const ShardStats& stats, v1::ShardMemory& memory) {
   memory.set_parameter_bytes(stats.parameter_bytes);
+  memory.set_encoded_bytes(stats.encoded_bytes);
   memory.set_older_version_bytes(stats.older_version_bytes);
   memory.set_gradient_bytes(stats.gradient_bytes);
   memory.set_extra_gradient_bytes(stats.extra_gradient_bytes);

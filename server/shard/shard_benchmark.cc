@@ -177,6 +177,11 @@ double Ceiling(const Gradients& gradients, v1::Encoding encoding, float* acc) {
   return (Seconds() - start) / kVectors;
 }
 
+double Median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
 // One case's store, kept over repetitions.
 class Bench {
  public:
@@ -227,14 +232,11 @@ class Bench {
   void Print(size_t values) const {
     const double gigabytes =
         static_cast<double>(values * BytesPerValue(case_.push)) / 1e9;
-    const auto share = [&](std::vector<double> of) {
-      std::sort(of.begin(), of.end());
-      const double median = of[of.size() / 2];
-      std::vector<double> seconds = ceiling_;
-      std::sort(seconds.begin(), seconds.end());
+    const auto share = [&](const std::vector<double>& of) {
+      const auto [least, most] = std::minmax_element(of.begin(), of.end());
       std::printf("  %6.1f  %.2f (%.2f-%.2f)",
-                  median * gigabytes / seconds[seconds.size() / 2], median,
-                  of.front(), of.back());
+                  Median(of) * gigabytes / Median(ceiling_), Median(of), *least,
+                  *most);
     };
     std::printf("%-22s %-4s %-4s  %-7s %3d", case_.optimizer,
                 case_.push == v1::ENCODING_FLOAT32 ? "f32" : "bf16",
@@ -294,6 +296,31 @@ absl::StatusOr<std::vector<Case>> Cases() {
   return cases;
 }
 
+// Prints how long rounding and expanding take against memcpy, with as many
+// values; `acc` is overwritten. (They move three quarters of its bytes.)
+void MeasureRounding(const Gradients& gradients, float* acc) {
+  const size_t count = gradients.count();
+  const auto* const exact = reinterpret_cast<const float*>(
+      gradients.Data(v1::ENCODING_FLOAT32, /*worker=*/0));
+  const FragmentedBytes rounded =
+      gradients.Payload(v1::ENCODING_BFLOAT16, /*worker=*/1, 0, count);
+  std::vector<double> round, expand;
+  for (int i = 0; i < absl::GetFlag(FLAGS_repetitions); ++i) {
+    const double start = Seconds();
+    std::memcpy(acc, exact, count * sizeof(float));
+    const double copied = Seconds();
+    RoundToBfloat16({exact, count}, reinterpret_cast<uint8_t*>(acc));
+    const double rounded_at = Seconds();
+    ExpandBfloat16(rounded, acc);
+    const double copy = copied - start;
+    round.push_back(copy / (rounded_at - copied));
+    expand.push_back(copy / (Seconds() - rounded_at));
+  }
+  std::printf(
+      "values a second, of memcpy's: to bfloat16 %.2f, to float32 %.2f\n",
+      Median(round), Median(expand));
+}
+
 absl::Status Run() {
   TESSERA_ASSIGN_OR_RETURN(const std::vector<Case> cases, Cases());
   TESSERA_ASSIGN_OR_RETURN(std::unique_ptr<Device> device, MakeDevice("cpu"));
@@ -302,6 +329,7 @@ absl::Status Run() {
   const Memory memory = Allocate(*device, gradients.count() * sizeof(float));
   auto* const acc = static_cast<float*>(memory.data());
   std::fill_n(acc, gradients.count(), 0.0f);
+  MeasureRounding(gradients, acc);
   std::printf("%-22s %-4s %-4s  %-7s %3s  %6s  %-16s  %6s  %s\n", "optimizer",
               "push", "pull", "order", "W", "add", "of ceiling", "step",
               "of ceiling");
