@@ -1,7 +1,6 @@
 #include "server/service/endpoint.h"
 
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
-#include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
@@ -84,9 +83,11 @@ Endpoint::Endpoint(const Job& job, const ShardPlan& plan, int shard,
       parameter_service_(
           parameter_handler_, memory_,
           {.calls_per_stream = MaxCallsPerStream(job, plan_, shard),
-           .lent_per_stream = MaxLentPerStream(plan_, shard)}),
-      coordinator_service_(coordinator_handler_.get(), shard),
-      admin_service_(admin_handler_) {
+           .lent_per_stream = MaxLentPerStream(plan_, shard)},
+          live_calls_),
+      control_service_(coordinator_handler_.get(), shard, admin_handler_,
+                       live_calls_),
+      health_service_(live_calls_) {
   if (coordinator_handler_ == nullptr) return;
   store_.SetStepListener([this](int64_t step, double mean_loss) {
     coordinator_handler_->OnStepApplied(step, mean_loss);
@@ -96,7 +97,6 @@ Endpoint::Endpoint(const Job& job, const ShardPlan& plan, int shard,
 absl::Status Endpoint::Listen(const Job& job, const EndpointOptions& options) {
   TESSERA_ASSIGN_OR_RETURN(auto credentials,
                            ServerCredentials(options.security, options.listen));
-  grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   ConfigureServer({.block_bytes = job.block_bytes()}, builder);
@@ -105,23 +105,27 @@ absl::Status Endpoint::Listen(const Job& job, const EndpointOptions& options) {
   acceptor_ = builder.experimental().AddExternalConnectionAcceptor(
       grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
       credentials);
-  builder.RegisterService(&coordinator_service_);
-  builder.RegisterService(&admin_service_);
   parameter_service_.Register(builder);
+  control_service_.Register(builder);
+  health_service_.Register(builder);
+  queues_.Register(builder);
   server_ = builder.BuildAndStart();
   if (server_ == nullptr) {
     return absl::InternalError("gRPC cannot start a server; see its log");
   }
   listener_ = *std::move(listener);
   address_ = WithPort(options.listen, listener_->port());
-  parameter_service_.Start();
+  queues_.Start([this](grpc::ServerCompletionQueue& queue) {
+    parameter_service_.Await(queue);
+    control_service_.Await(queue);
+    health_service_.Await(queue);
+  });
   listener_->Start([this](int fd) {
     grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters
         connection;
     connection.fd = fd;
     acceptor_->HandleNewConnection(&connection);
   });
-  server_->GetHealthCheckService()->SetServingStatus(true);
   if (coordinator_handler_ != nullptr) {
     timer_ = std::thread([this] { coordinator_handler_->RunTimer(); });
   }
@@ -131,13 +135,15 @@ absl::Status Endpoint::Listen(const Job& job, const EndpointOptions& options) {
 void Endpoint::Shutdown(absl::Duration grace) {
   listener_.reset();
   if (server_ != nullptr) {
-    server_->GetHealthCheckService()->SetServingStatus(false);
+    health_service_.StopServing();
     store_.Shutdown();
     if (coordinator_handler_ != nullptr) coordinator_handler_->Stop();
     parameter_service_.EndStreams(Stopping());
     server_->Shutdown(absl::ToChronoTime(absl::Now() + grace));
   }
-  parameter_service_.Finish();
+  // Calls may start operations as long as they live.
+  live_calls_.AwaitNone();
+  queues_.Finish();
   server_.reset();
   parameter_handler_.AwaitBlocksReturned();
   if (timer_.joinable()) timer_.join();

@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "common/base/live_count.h"
 #include "common/job/job.h"
 #include "common/plan/shard_plan.h"
 #include "common/rpc/credentials.h"
@@ -17,8 +18,10 @@
 #include "common/trace/trace.h"
 #include "server/coordinator/coordinator.h"
 #include "server/service/admin_handler.h"
-#include "server/service/control_services.h"
+#include "server/service/call_queues.h"
+#include "server/service/control_service.h"
 #include "server/service/coordinator_handler.h"
+#include "server/service/health/health_service.h"
 #include "server/service/parameter_handler.h"
 #include "server/service/parameter_service.h"
 #include "server/service/stream_loans.h"
@@ -79,9 +82,11 @@ class Endpoint {
   std::unique_ptr<CoordinatorHandler> coordinator_handler_;
   AdminHandler admin_handler_;
   const ServerMemory memory_;
+  LiveCount live_calls_;
   ParameterService parameter_service_;
-  CoordinatorServiceGlue coordinator_service_;
-  AdminServiceGlue admin_service_;
+  ControlService control_service_;
+  HealthService health_service_;
+  CallQueues queues_;
 
   std::string address_;
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor_;

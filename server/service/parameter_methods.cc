@@ -1,5 +1,7 @@
 #include "server/service/parameter_methods.h"
 
+#include <functional>
+#include <optional>
 #include <utility>
 
 #include "common/rpc/byte_buffer.h"
@@ -23,16 +25,21 @@ std::function<void(absl::StatusOr<Reply>)> AsMessage(ReplyDone done) {
   };
 }
 
+EndWait EndOf(ParameterHandler& handler,
+              const std::optional<PullTicket>& ticket) {
+  if (!ticket) return nullptr;
+  return [&handler, ticket = *ticket] { handler.Cancel(ticket); };
+}
+
 }  // namespace
 
-std::optional<PullTicket> ServePush(ParameterHandler& handler,
-                                    const FragmentedBytes& message,
-                                    const ReplyDone& done) {
+EndWait ServePush(ParameterHandler& handler, const FragmentedBytes& message,
+                  const ReplyDone& done) {
   v1::PushRequest request;
   const auto payload = ParsePayloadMessage(message, request);
   if (!payload.ok()) {
     done(payload.status());
-    return std::nullopt;
+    return nullptr;
   }
   const auto response = handler.Push(request, *payload);
   if (response.ok()) {
@@ -40,31 +47,30 @@ std::optional<PullTicket> ServePush(ParameterHandler& handler,
   } else {
     done(response.status());
   }
-  return std::nullopt;
+  return nullptr;
 }
 
-std::optional<PullTicket> ServePull(ParameterHandler& handler,
-                                    const FragmentedBytes& message,
-                                    const ReplyDone& done) {
+EndWait ServePull(ParameterHandler& handler, const FragmentedBytes& message,
+                  const ReplyDone& done) {
   v1::PullRequest request;
   const auto payload = ParsePayloadMessage(message, request);
   if (!payload.ok()) {
     done(payload.status());
-    return std::nullopt;
+    return nullptr;
   }
-  return handler.Pull(request, AsMessage<PullReply>(done));
+  return EndOf(handler, handler.Pull(request, AsMessage<PullReply>(done)));
 }
 
-std::optional<PullTicket> ServePushPull(ParameterHandler& handler,
-                                        const FragmentedBytes& message,
-                                        const ReplyDone& done) {
+EndWait ServePushPull(ParameterHandler& handler, const FragmentedBytes& message,
+                      const ReplyDone& done) {
   v1::PushPullRequest request;
   const auto payload = ParsePayloadMessage(message, request);
   if (!payload.ok()) {
     done(payload.status());
-    return std::nullopt;
+    return nullptr;
   }
-  return handler.PushPull(request, *payload, AsMessage<PushPullReply>(done));
+  return EndOf(handler, handler.PushPull(request, *payload,
+                                         AsMessage<PushPullReply>(done)));
 }
 
 grpc::ByteBuffer StreamAnswer(const PushPullReply& reply) {

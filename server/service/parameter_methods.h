@@ -6,31 +6,22 @@
 
 #include <grpcpp/support/byte_buffer.h>
 
-#include <functional>
-#include <optional>
-
-#include "absl/status/statusor.h"
+#include "absl/status/status.h"
 #include "common/tensor/fragments.h"
 #include "server/service/parameter_handler.h"
+#include "server/service/unary_call.h"
 
 namespace tessera {
 
-// Called exactly once, perhaps before the method returns. The answer's payload
-// refers to the version's memory until gRPC has sent it.
-using ReplyDone = std::function<void(absl::StatusOr<grpc::ByteBuffer>)>;
-
-// All three read `message` before they return. They return a ticket when there
-// is a wait to cancel. Codes: ParameterHandler's, and INVALID_ARGUMENT for
-// bytes that are not the message.
-std::optional<PullTicket> ServePush(ParameterHandler& handler,
-                                    const FragmentedBytes& message,
-                                    const ReplyDone& done);
-std::optional<PullTicket> ServePull(ParameterHandler& handler,
-                                    const FragmentedBytes& message,
-                                    const ReplyDone& done);
-std::optional<PullTicket> ServePushPull(ParameterHandler& handler,
-                                        const FragmentedBytes& message,
-                                        const ReplyDone& done);
+// Codes of all three: ParameterHandler's, and INVALID_ARGUMENT for bytes that
+// are not the message. An answer's payload refers to the version's memory until
+// gRPC has sent it. The handler must outlive the calls.
+EndWait ServePush(ParameterHandler& handler, const FragmentedBytes& message,
+                  const ReplyDone& done);
+EndWait ServePull(ParameterHandler& handler, const FragmentedBytes& message,
+                  const ReplyDone& done);
+EndWait ServePushPull(ParameterHandler& handler, const FragmentedBytes& message,
+                      const ReplyDone& done);
 
 // For streams: the answer, which may say where its values lie in shared memory,
 // and the answer to a call that failed.

@@ -1,7 +1,4 @@
 // The parameter service on completion queues, where payloads are never copied.
-//
-// Each queue has one thread. Connections are spread over the queues, so that
-// blocks of different workers are summed at the same time.
 
 #ifndef TESSERA_SERVER_SERVICE_PARAMETER_SERVICE_H_
 #define TESSERA_SERVER_SERVICE_PARAMETER_SERVICE_H_
@@ -10,7 +7,6 @@
 #include <grpcpp/server_builder.h>
 
 #include <memory>
-#include <thread>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -25,9 +21,9 @@
 
 namespace tessera {
 
-// In this order, by one thread: construct, Register, build the server, Start,
-// EndStreams, shut the server down, Finish, destroy. When the server could not
-// be built, Finish and destroy.
+// In this order, by one thread: construct, Register, build the server, Await
+// for each queue, EndStreams, shut the server down, await the end of all live
+// calls, destroy.
 class ParameterService {
  public:
   struct Limits {
@@ -36,19 +32,17 @@ class ParameterService {
     size_t lent_per_stream = 0;
   };
 
-  // The handler and the memory must outlive the service.
+  // All must outlive the service and its calls, which count in `live_calls`.
   ParameterService(ParameterHandler& handler, const ServerMemory& memory,
-                   const Limits& limits);
+                   const Limits& limits, LiveCount& live_calls);
 
   void Register(grpc::ServerBuilder& builder);
-  void Start();
+
+  // Serves the calls that come in on this queue.
+  void Await(grpc::ServerCompletionQueue& queue);
 
   // Ends all streams, once what they have to send is sent.
   void EndStreams(const absl::Status& why);
-
-  // Waits for all calls and threads. The store must have been shut down, so
-  // that nothing waits any more.
-  void Finish();
 
  private:
   using Service = v1::ParameterService::WithRawMethod_Push<
@@ -60,11 +54,8 @@ class ParameterService {
   void AddStream(const std::shared_ptr<StreamCall>& stream);
 
   Service service_;
-  LiveCount live_calls_;
   std::vector<UnaryCall::Method> unary_methods_;
   StreamCall::Method stream_method_;
-  std::vector<std::unique_ptr<grpc::ServerCompletionQueue>> queues_;
-  std::vector<std::thread> threads_;
 
   Mutex mutex_;
   std::vector<std::weak_ptr<StreamCall>> streams_ ABSL_GUARDED_BY(mutex_);

@@ -26,29 +26,28 @@ void UnaryCall::OnBegin(bool ok) {
   token_ = LiveCount::Token(*method_.live_calls);
   Await(method_, queue_);
   const ReceivedMessage message(request_);
-  const std::optional<PullTicket> ticket =
-      method_.serve(*method_.handler, message.bytes(),
-                    [self = shared_from_this()](auto reply) {
-                      self->Reply(std::move(reply));
-                    });
-  if (!ticket) return;
+  EndWait end_wait =
+      method_.serve(message.bytes(), [self = shared_from_this()](auto reply) {
+        self->Reply(std::move(reply));
+      });
+  if (end_wait == nullptr) return;
   {
     MutexLock lock(&mutex_);
-    ticket_ = ticket;
+    end_wait_ = end_wait;
     if (!cancelled_) return;
   }
-  method_.handler->Cancel(*ticket);
+  end_wait();
 }
 
 void UnaryCall::OnEnd() {
   if (!context_.IsCancelled()) return;
-  std::optional<PullTicket> ticket;
+  EndWait end_wait;
   {
     MutexLock lock(&mutex_);
     cancelled_ = true;
-    ticket = ticket_;
+    end_wait = end_wait_;
   }
-  if (ticket) method_.handler->Cancel(*ticket);
+  if (end_wait != nullptr) end_wait();
 }
 
 void UnaryCall::Reply(absl::StatusOr<grpc::ByteBuffer> reply) {

@@ -1,4 +1,4 @@
-// One unary call of the parameter service, on a completion queue.
+// One unary call of any service, on a completion queue.
 
 #ifndef TESSERA_SERVER_SERVICE_UNARY_CALL_H_
 #define TESSERA_SERVER_SERVICE_UNARY_CALL_H_
@@ -10,18 +10,27 @@
 
 #include <functional>
 #include <memory>
-#include <optional>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "common/base/live_count.h"
 #include "common/base/mutex.h"
-#include "server/service/parameter_handler.h"
-#include "server/service/parameter_methods.h"
+#include "common/tensor/fragments.h"
 
 namespace tessera {
 
-// Lives as long as gRPC or the handler will come back to it. When the client
+// Called exactly once, perhaps before the method returns.
+using ReplyDone = std::function<void(absl::StatusOr<grpc::ByteBuffer>)>;
+
+// Ends the wait that a call holds: its reply then comes soon, with CANCELLED.
+// Does nothing once there is a reply. Null for a call that does not wait.
+using EndWait = std::function<void()>;
+
+// What a method does with a message, which it reads before it returns.
+using ServeMessage =
+    std::function<EndWait(const FragmentedBytes& message, ReplyDone done)>;
+
+// Lives as long as gRPC or the method will come back to it. When the client
 // cancels, or its deadline passes, the wait that the call holds is ended.
 class UnaryCall : public std::enable_shared_from_this<UnaryCall> {
  public:
@@ -33,10 +42,7 @@ class UnaryCall : public std::enable_shared_from_this<UnaryCall> {
     std::function<void(grpc::ServerContext*, grpc::ByteBuffer*, Responder*,
                        grpc::ServerCompletionQueue*, void* tag)>
         request;
-    std::function<std::optional<PullTicket>(
-        ParameterHandler&, const FragmentedBytes&, const ReplyDone&)>
-        serve;
-    ParameterHandler* handler = nullptr;
+    ServeMessage serve;
     LiveCount* live_calls = nullptr;
   };
 
@@ -61,7 +67,7 @@ class UnaryCall : public std::enable_shared_from_this<UnaryCall> {
   void* end_tag_ = nullptr;
 
   Mutex mutex_;
-  std::optional<PullTicket> ticket_ ABSL_GUARDED_BY(mutex_);
+  EndWait end_wait_ ABSL_GUARDED_BY(mutex_);
   bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

@@ -407,6 +407,64 @@ TEST_CASE("an address that is taken is named, with what to do") {
   REQUIRE_ERROR(second, Code::kUnavailable, f.endpoint->address(), "--listen");
 }
 
+TEST_CASE("the health of services that are none of ours is not known") {
+  Fixture f;
+  // HealthCheckRequest { service: "x" }.
+  const auto health =
+      RawCall(f, "/grpc.health.v1.Health/Check", std::string("\x0a\x01x"));
+  REQUIRE_ERROR(health, Code::kNotFound, "\"x\"");
+}
+
+TEST_CASE("whoever watches the health is told when the server stops") {
+  Fixture f;
+  grpc::GenericStub generic(f.channel);
+  grpc::ClientContext context;
+  grpc::CompletionQueue queue;
+  auto watch =
+      generic.PrepareCall(&context, "/grpc.health.v1.Health/Watch", &queue);
+  watch->StartCall(nullptr);
+  REQUIRE(NextOk(queue));
+  const grpc::Slice empty;
+  watch->Write(grpc::ByteBuffer(&empty, 1), nullptr);
+  REQUIRE(NextOk(queue));
+  const auto read = [&] {
+    grpc::ByteBuffer answer;
+    watch->Read(&answer, nullptr);
+    REQUIRE(NextOk(queue));
+    grpc::Slice whole;
+    REQUIRE(answer.DumpToSingleSlice(&whole).ok());
+    return std::string(whole.begin(), whole.end());
+  };
+  REQUIRE(read() == "\x08\x01");  // SERVING
+  std::thread stopper([&] { f.endpoint->Shutdown(absl::Seconds(10)); });
+  CHECK(read() == "\x08\x02");  // NOT_SERVING
+  grpc::Status status;
+  watch->Finish(&status, nullptr);
+  NextOk(queue);
+  CHECK(status.ok());
+  stopper.join();
+}
+
+TEST_CASE("a watch that its client has left does not keep a server up") {
+  Fixture f;
+  grpc::GenericStub generic(f.channel);
+  grpc::ClientContext context;
+  grpc::CompletionQueue queue;
+  auto watch =
+      generic.PrepareCall(&context, "/grpc.health.v1.Health/Watch", &queue);
+  watch->StartCall(nullptr);
+  REQUIRE(NextOk(queue));
+  const grpc::Slice empty;
+  watch->Write(grpc::ByteBuffer(&empty, 1), nullptr);
+  REQUIRE(NextOk(queue));
+  context.TryCancel();
+  grpc::Status status;
+  watch->Finish(&status, nullptr);
+  NextOk(queue);
+  CHECK(status.error_code() == grpc::StatusCode::CANCELLED);
+  f.endpoint->Shutdown();
+}
+
 TEST_CASE("standard tools can see the server's health and its services") {
   Fixture f;
   // HealthCheckRequest {} -> HealthCheckResponse { status: SERVING }.
