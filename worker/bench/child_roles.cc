@@ -1,7 +1,5 @@
 #include "worker/bench/child_roles.h"
 
-#include <unistd.h>
-
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "worker/bench/baseline/server.h"
@@ -69,20 +67,14 @@ absl::Status ServeRawAt(const std::string& address, int shard,
   TESSERA_ASSIGN_OR_RETURN(const ShardPlan plan, setup.Plan());
   TESSERA_ASSIGN_OR_RETURN(const Socket listener, Listen(address));
   while (true) {
-    const absl::Status status = ServeRawTcp(
+    TESSERA_RETURN_IF_ERROR(ServeRawTcp(
         listener, plan,
-        {.shard = shard, .workers = setup.workers, .unit = setup.unit()});
-    // The workers are gone; others may come.
-    if (!absl::IsUnavailable(status)) return status;
+        {.shard = shard, .workers = setup.workers, .unit = setup.unit()}));
   }
 }
 
-absl::Status RunChild(const std::string& role,
-                      const std::string& control_path) {
-  TESSERA_ASSIGN_OR_RETURN(ControlLink parent,
-                           ControlLink::Connect(control_path));
-  // So that the parent can tell its children apart.
-  TESSERA_RETURN_IF_ERROR(parent.Send({{"pid", getpid()}}));
+absl::Status RunChild(const std::string& role, int control_fd) {
+  ControlLink parent{Socket(control_fd)};
   TESSERA_ASSIGN_OR_RETURN(const nlohmann::json message, parent.Receive());
   TESSERA_ASSIGN_OR_RETURN(const ChildSetup setup, SetupFromJson(message));
   const absl::Status status = RunRole(role, setup, parent);

@@ -10,10 +10,10 @@
 
 namespace tessera::bench {
 
-// Reports to the parent at `control_path`, hears what it is (ChildSetup) and
-// serves until the parent is gone. Codes: what failed; the parent has been
-// told.
-absl::Status RunChild(const std::string& role, const std::string& control_path);
+// Hears from the parent, over an inherited descriptor that becomes its own,
+// what it is (ChildSetup), and serves until the parent is gone. Codes: what
+// failed; the parent has been told.
+absl::Status RunChild(const std::string& role, int control_fd);
 
 // Whether such a process is tuned as Tessera's programs are (KeepFreedMemory);
 // the baseline's are not.

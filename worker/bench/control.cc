@@ -1,33 +1,20 @@
 #include "worker/bench/control.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/file.h"
 #include "common/base/status_macros.h"
 
 namespace tessera::bench {
 namespace {
-
-absl::StatusOr<sockaddr_un> AddressOf(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof(address.sun_path)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("\"", path, "\" is too long for a socket: set TMPDIR"));
-  }
-  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-  return address;
-}
 
 absl::Status AwaitReadable(int fd, absl::Time deadline) {
   while (true) {
@@ -46,15 +33,17 @@ absl::Status AwaitReadable(int fd, absl::Time deadline) {
 
 }  // namespace
 
-absl::StatusOr<ControlLink> ControlLink::Connect(const std::string& path) {
-  TESSERA_ASSIGN_OR_RETURN(const sockaddr_un address, AddressOf(path));
-  Socket connected(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (connected.fd() < 0 ||
-      connect(connected.fd(), reinterpret_cast<const sockaddr*>(&address),
-              sizeof(address)) != 0) {
-    return ErrnoStatus(absl::StrCat("cannot connect to ", path));
+absl::StatusOr<std::pair<ControlLink, Socket>> ControlLink::CreatePair() {
+  int fds[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) != 0) {
+    return ErrnoStatus("cannot make a pair of sockets");
   }
-  return ControlLink(std::move(connected));
+  std::pair<ControlLink, Socket> pair(ControlLink{Socket(fds[0])},
+                                      Socket(fds[1]));
+  if (fcntl(fds[0], F_SETFD, FD_CLOEXEC) != 0) {
+    return ErrnoStatus("cannot set up a socket");
+  }
+  return pair;
 }
 
 absl::Status ControlLink::Send(const nlohmann::json& message) {
@@ -93,25 +82,6 @@ absl::StatusOr<nlohmann::json> ControlLink::Receive(absl::Duration timeout) {
     return absl::InternalError("a control message is no JSON object");
   }
   return message;
-}
-
-absl::StatusOr<ControlListener> ControlListener::Create(std::string path) {
-  TESSERA_ASSIGN_OR_RETURN(const sockaddr_un address, AddressOf(path));
-  Socket listener(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (listener.fd() < 0 ||
-      bind(listener.fd(), reinterpret_cast<const sockaddr*>(&address),
-           sizeof(address)) != 0 ||
-      listen(listener.fd(), SOMAXCONN) != 0) {
-    return ErrnoStatus(absl::StrCat("cannot listen on ", path));
-  }
-  return ControlListener(std::move(path), std::move(listener));
-}
-
-absl::StatusOr<ControlLink> ControlListener::Accept(absl::Duration timeout) {
-  TESSERA_RETURN_IF_ERROR(AwaitReadable(socket_.fd(), absl::Now() + timeout));
-  Socket accepted(accept4(socket_.fd(), nullptr, nullptr, SOCK_CLOEXEC));
-  if (accepted.fd() < 0) return ErrnoStatus("cannot accept a child");
-  return ControlLink(std::move(accepted));
 }
 
 }  // namespace tessera::bench

@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -16,10 +17,13 @@ namespace tessera::bench {
 // One end. Not thread-safe.
 class ControlLink {
  public:
+  // Takes a descriptor that CreatePair gave for the child.
   explicit ControlLink(Socket socket) : socket_(std::move(socket)) {}
 
-  // The child's end. Codes: what errno maps to.
-  static absl::StatusOr<ControlLink> Connect(const std::string& path);
+  // Both ends. The first is closed when a program is started, the second stays
+  // open for the next one: start it, give it the number, and let go. Codes:
+  // what errno maps to.
+  static absl::StatusOr<std::pair<ControlLink, Socket>> CreatePair();
 
   // Codes: what errno maps to.
   absl::Status Send(const nlohmann::json& message);
@@ -37,25 +41,6 @@ class ControlLink {
 
   Socket socket_;
   std::string received_;
-};
-
-// Where children come to, a socket in a private folder.
-class ControlListener {
- public:
-  // Codes: what errno maps to.
-  static absl::StatusOr<ControlListener> Create(std::string path);
-
-  const std::string& path() const { return path_; }
-
-  // Codes: DEADLINE_EXCEEDED when nobody comes; what errno maps to.
-  absl::StatusOr<ControlLink> Accept(absl::Duration timeout);
-
- private:
-  ControlListener(std::string path, Socket socket)
-      : path_(std::move(path)), socket_(std::move(socket)) {}
-
-  std::string path_;
-  Socket socket_;
 };
 
 }  // namespace tessera::bench

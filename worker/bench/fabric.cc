@@ -139,36 +139,18 @@ absl::Status Fabric::AwaitTesseraServer(int shard) {
 
 absl::Status Fabric::StartMembers(const char* role, const std::string& kind,
                                   int count, std::vector<Member>& members) {
-  TESSERA_ASSIGN_OR_RETURN(
-      ControlListener listener,
-      ControlListener::Create(InFolder(absl::StrCat(role, ".socket"))));
   for (int i = 0; i < count; ++i) {
+    TESSERA_ASSIGN_OR_RETURN(auto ends, ControlLink::CreatePair());
     Member member{.name = absl::StrCat(kind, " ", i)};
     TESSERA_ASSIGN_OR_RETURN(
         member.child,
         Child::Start(
             {options_.bench_binary, absl::StrCat("--internal_role=", role),
-             absl::StrCat("--internal_control=", listener.path())},
+             absl::StrCat("--internal_control=", ends.second.fd())},
             InFolder(absl::StrCat(kind, "-", i, ".log"))));
+    member.link = std::make_unique<ControlLink>(std::move(ends.first));
     members.push_back(std::move(member));
-  }
-  for (int i = 0; i < count; ++i) {
-    TESSERA_ASSIGN_OR_RETURN(ControlLink link, listener.Accept(kStartTimeout));
-    TESSERA_ASSIGN_OR_RETURN(const nlohmann::json hello,
-                             link.Receive(kStartTimeout));
-    const pid_t pid = hello.value("pid", 0);
-    const auto member =
-        std::find_if(members.begin(), members.end(), [&](const Member& m) {
-          return m.child->pid() == pid && m.link == nullptr;
-        });
-    if (member == members.end()) {
-      return absl::InternalError("a process came that was not started here");
-    }
-    member->link = std::make_unique<ControlLink>(std::move(link));
-  }
-  for (int i = 0; i < count; ++i) {
-    TESSERA_RETURN_IF_ERROR(
-        members[static_cast<size_t>(i)].link->Send(ToJson(SetupFor(i))));
+    TESSERA_RETURN_IF_ERROR(members.back().link->Send(ToJson(SetupFor(i))));
   }
   return absl::OkStatus();
 }

@@ -15,7 +15,8 @@ ABSL_FLAG(std::string, sizes, "4KiB,64KiB,256KiB,1MiB,4MiB,16MiB,64MiB",
 ABSL_FLAG(std::string, shapes, "1x1,2x2",
           "Workers x servers, each a process. With --servers_at only the "
           "number of workers counts.");
-ABSL_FLAG(std::string, operations, "push,pull,push-pull", "What to measure.");
+ABSL_FLAG(std::string, operations, "push-pull",
+          "What to measure: push, pull, push-pull.");
 ABSL_FLAG(std::string, transport, "tcp,shm",
           "tcp, or shm for payload in shared memory, or both.");
 ABSL_FLAG(std::string, encoding, "float32",
@@ -64,7 +65,7 @@ ABSL_FLAG(std::string, scaling_base_bytes, "64MiB",
           "Scaling: bytes of parameters while something else grows.");
 
 ABSL_FLAG(std::string, internal_role, "", "Not for people.");
-ABSL_FLAG(std::string, internal_control, "", "Not for people.");
+ABSL_FLAG(int, internal_control, -1, "Not for people.");
 
 namespace tessera::bench {
 namespace {

@@ -38,7 +38,7 @@ struct BenchFlags {
   int shard = 0;          // With it.
   std::string write_job;  // File.
   std::string child_role;
-  std::string child_control;
+  int child_control = -1;  // A descriptor.
 };
 
 // Codes: INVALID_ARGUMENT, naming the flag and what would be right.

@@ -15,8 +15,6 @@
 namespace tessera::bench {
 namespace {
 
-// Blocks of a latency run, so that a step is short.
-constexpr int kLatencyBlocks = 16;
 constexpr double kBytesPerGb = 1e9;
 
 // A series, how long its runs are, and what they gave.
@@ -52,7 +50,8 @@ class GroupRunner {
     for (Measured& m : measured_) {
       TESSERA_ASSIGN_OR_RETURN(
           const int64_t checked,
-          Calibrate(options_.duration_seconds / (m.is_latency ? 2 : 1),
+          Calibrate(m.is_latency ? LatencySeconds(options_)
+                                 : options_.duration_seconds,
                     *fabrics_[FabricOf(m.series.path)], m.request));
       values_checked_ += checked;
       moved_on();
@@ -73,15 +72,14 @@ class GroupRunner {
   }
 
   void Add(const Series& series, bool is_latency) {
-    const int blocks = group_.setting.blocks;
     measured_.push_back(
         {.series = series,
          .is_latency = is_latency,
-         .request = {
-             .series = series,
-             .blocks = is_latency ? std::min(blocks, kLatencyBlocks) : blocks,
-             .in_flight = is_latency ? 1 : group_.in_flight,
-             .keep_latencies = is_latency}});
+         .request = {.series = series,
+                     .blocks = is_latency ? LatencyBlocks(group_.setting)
+                                          : group_.setting.blocks,
+                     .in_flight = is_latency ? 1 : group_.in_flight,
+                     .keep_latencies = is_latency}});
   }
 
   absl::Status StartFabrics() {

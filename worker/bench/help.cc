@@ -6,7 +6,8 @@ const char kHelp[] =
     R"(Measures how fast gradients go up and parameters come down, and what
 the machine itself can do.
 
-  tessera_bench                                # all of it, under two minutes
+  tessera_bench                                # under two minutes
+  tessera_bench --operations=push,pull,push-pull --repetitions=9
   tessera_bench --sizes=4MiB --shapes=1x1,4x2 --transport=tcp --baseline
   tessera_bench --json_out=bench.json --svg_out=bench.svg
   tessera_bench --mode=scaling
@@ -66,13 +67,14 @@ status 1. bfloat16 is lossy: values are compared with the right ones rounded.
 SCALING (--mode=scaling). Parameters, servers and workers grow, one at a time.
 It prints the time of a step (all blocks, push-pull, over the first --transport)
 and the memory of the server that took the most:
-  bytes/parameter  what the server says it holds, over its parameters: 4 for a
-                   version, 4 for the next one, 4 for the sums, and the
-                   optimizer's state (none here)
-  peak RSS         the most that its process ever had in RAM
-  over 12 B        what that is above 12 bytes for each parameter
-  allowed          how much it may be: 48 MiB for the program, and for each
-                   worker 8 MiB and its blocks in flight
+  B/parameter  what the server says it holds, over its parameters: 4 for a
+               version, 4 for the next one, 4 for the sums, and the optimizer's
+               state (none here); 12 is the bound
+  waiting      further sums, when most gradients waited for others at once
+  peak RSS     the most that its process ever had in RAM
+  rest         what that is above 12 bytes for each parameter and "waiting"
+  allowed      how large the rest may be: 48 MiB for the program, and for each
+               worker 8 MiB and its blocks in flight
 A broken bound ends the program with status 1.
 
 ON A CLUSTER. Write a job, start servers with it on their machines, and measure

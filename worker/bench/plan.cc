@@ -13,13 +13,17 @@ constexpr int kMinBlocks = 4;
 // Of what is free: the rest is for everything else.
 constexpr double kMemoryShare = 0.8;
 
+// Of a latency run, so that its steps are short.
+constexpr int64_t kLatencyBytes = int64_t{16} << 20;
+constexpr int64_t kMaxLatencyBlocks = 16;
+
 // Guesses for the estimate only.
 constexpr double kStartSeconds = 0.5;
 constexpr double kStartSecondsPerByte = 6e-9;
 constexpr double kBytesPerSecond = 4e9;
-constexpr double kCheckBytesPerSecond = 5e9;
+constexpr double kCheckBytesPerSecond = 1e10;
 // Runs that find out how many steps a repetition has.
-constexpr double kCalibrationRuns = 2;
+constexpr double kCalibrationRuns = 1.3;
 
 std::vector<Series> ThroughputOf(const BenchOptions& options,
                                  v1::Encoding encoding) {
@@ -78,6 +82,18 @@ int BlocksFor(int64_t message_bytes, int servers, int64_t set_bytes) {
   const int64_t wanted = std::max<int64_t>(
       {kMinBlocks, servers, (set_bytes + message_bytes - 1) / message_bytes});
   return static_cast<int>((wanted + servers - 1) / servers * servers);
+}
+
+int LatencyBlocks(const Setting& setting) {
+  const int64_t wanted = std::clamp<int64_t>(
+      kLatencyBytes / setting.message_bytes, 1, kMaxLatencyBlocks);
+  const int64_t servers = setting.shape.servers;
+  return static_cast<int>(std::min<int64_t>(
+      setting.blocks, (wanted + servers - 1) / servers * servers));
+}
+
+double LatencySeconds(const BenchOptions& options) {
+  return options.duration_seconds / 4;
 }
 
 int64_t MemoryBytes(const Setting& setting, const BenchOptions& options) {

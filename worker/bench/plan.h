@@ -33,6 +33,13 @@ struct MatrixPlan {
 // number on each server.
 int BlocksFor(int64_t message_bytes, int servers, int64_t set_bytes);
 
+// How many of a setting's blocks single calls go to, in turn; the same number
+// on each server.
+int LatencyBlocks(const Setting& setting);
+
+// How long one repetition of single calls is to last.
+double LatencySeconds(const BenchOptions& options);
+
 // Settings that would not fit into `available_bytes` of memory are left out,
 // and bfloat16 with a number of workers that is no power of two.
 MatrixPlan PlanMatrix(const BenchOptions& options, int64_t available_bytes);

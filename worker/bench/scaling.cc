@@ -42,8 +42,9 @@ absl::StatusOr<ServerMemory> MeasureMemory(const Fabric& fabric) {
         .elements = infos[i].elements(),
         .parameter_bytes = memory.parameter_bytes(),
         .older_version_bytes = memory.older_version_bytes(),
-        .sum_bytes = memory.gradient_bytes() + memory.extra_gradient_bytes(),
+        .sum_bytes = memory.gradient_bytes(),
         .optimizer_bytes = memory.optimizer_bytes(),
+        .waiting_sum_bytes = memory.extra_gradient_bytes(),
         .peak_resident_bytes = resident.peak};
     if (server.peak_resident_bytes > most.peak_resident_bytes) most = server;
   }
@@ -94,7 +95,8 @@ bool ScalingResult::Line::within_bound() const {
   const int64_t bound =
       ShardBoundBytes(memory.elements, memory.optimizer_bytes);
   return memory.accounted_bytes() <= bound &&
-         memory.peak_resident_bytes <= bound + constant_bytes;
+         memory.peak_resident_bytes <=
+             bound + memory.waiting_sum_bytes + constant_bytes;
 }
 
 bool ScalingResult::AllWithinBound() const {

@@ -23,6 +23,8 @@ struct ServerMemory {
   int64_t older_version_bytes = 0;
   int64_t sum_bytes = 0;
   int64_t optimizer_bytes = 0;
+  // Further sums, when most ranges waited at once; not in accounted_bytes.
+  int64_t waiting_sum_bytes = 0;
   // As the kernel says: the most that was ever in RAM.
   int64_t peak_resident_bytes = 0;
 

@@ -1,5 +1,9 @@
 // How a ScalingResult is shown.
 
+#include <algorithm>
+#include <string>
+#include <vector>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "worker/bench/scaling.h"
@@ -28,8 +32,10 @@ Row RowOf(const ScalingResult::Line& line) {
       FormatBytes(memory.elements * static_cast<int64_t>(sizeof(float))),
       absl::StrFormat("%.2f", static_cast<double>(memory.accounted_bytes()) /
                                   static_cast<double>(memory.elements)),
+      FormatBytes(memory.waiting_sum_bytes),
       FormatBytes(memory.peak_resident_bytes),
-      FormatBytes(std::max<int64_t>(memory.peak_resident_bytes - bound, 0)),
+      FormatBytes(std::max<int64_t>(
+          memory.peak_resident_bytes - bound - memory.waiting_sum_bytes, 0)),
       FormatBytes(line.constant_bytes),
       line.within_bound() ? "kept" : "BROKEN"};
 }
@@ -38,8 +44,8 @@ Row RowOf(const ScalingResult::Line& line) {
 
 std::string FormatScaling(const ScalingResult& result) {
   std::vector<Row> rows = {{"grown", "parameters", "WxS", "ms/step", "min-max",
-                            "GB/s", "shard", "bytes/parameter", "peak RSS",
-                            "over 12 B", "allowed", "bound"}};
+                            "GB/s", "shard", "B/parameter", "waiting",
+                            "peak RSS", "rest", "allowed", "bound"}};
   for (size_t i = 0; i < result.lines.size(); ++i) {
     if (i > 0 && result.lines[i].point.grown != result.lines[i - 1].point.grown)
       rows.emplace_back();
@@ -47,7 +53,7 @@ std::string FormatScaling(const ScalingResult& result) {
   }
   std::string text =
       AlignColumns(rows, {true, false, true, false, false, false, false, false,
-                          false, false, false, true});
+                          false, false, false, false, true});
   absl::StrAppend(&text, "\nvalues checked: ", result.values_checked,
                   ", all right\n");
   for (const std::string& line : result.left_out) {
@@ -76,6 +82,7 @@ nlohmann::json ToJson(const ScalingResult& result) {
                        {"older_version_bytes", memory.older_version_bytes},
                        {"sum_bytes", memory.sum_bytes},
                        {"optimizer_bytes", memory.optimizer_bytes},
+                       {"waiting_sum_bytes", memory.waiting_sum_bytes},
                        {"peak_resident_bytes", memory.peak_resident_bytes},
                        {"constant_bytes", line.constant_bytes}}},
                      {"within_bound", line.within_bound()}});

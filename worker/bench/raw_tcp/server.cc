@@ -32,6 +32,8 @@ class Connection : public FrameSink {
   void OnFrame(const FrameHeader& header) override;
 
   int worker() const { return worker_; }
+  bool is_gone() const { return is_gone_; }
+  void set_gone() { is_gone_ = true; }
   int fd() const { return socket_.fd(); }
   FrameSender& sender() { return sender_; }
   // Whether anything moved.
@@ -47,6 +49,7 @@ class Connection : public FrameSink {
   FrameSender sender_;
   FrameReceiver receiver_;
   int worker_ = -1;  // Until its hello.
+  bool is_gone_ = false;
 };
 
 class Server {
@@ -62,14 +65,22 @@ class Server {
       connections_.push_back(
           std::make_unique<Connection>(std::move(socket), *this));
     }
-    while (true) {
+    for (int left = workers_; left > 0;) {
       bool any = false;
       for (const auto& connection : connections_) {
-        TESSERA_ASSIGN_OR_RETURN(const bool moved, connection->Move());
-        any |= moved;
+        if (connection->is_gone()) continue;
+        const absl::StatusOr<bool> moved = connection->Move();
+        if (absl::IsFailedPrecondition(moved.status())) return moved.status();
+        // Its socket has an end, in one way or another.
+        if (!moved.ok()) {
+          connection->set_gone();
+          --left;
+        }
+        any |= !moved.ok() || *moved;
       }
       if (!any) AwaitSockets();
     }
+    return absl::OkStatus();
   }
 
   absl::Status CheckHeader(const Connection& from, const FrameHeader& header) {
@@ -138,6 +149,7 @@ class Server {
   void AwaitSockets() {
     polled_.clear();
     for (const auto& connection : connections_) {
+      if (connection->is_gone()) continue;
       const int events = POLLIN | (connection->sender().empty() ? 0 : POLLOUT);
       polled_.push_back({.fd = connection->fd(),
                          .events = static_cast<short>(events),

@@ -16,9 +16,9 @@ struct RawServerOptions {
 };
 
 // Waits for all workers to connect, then serves them on this thread until the
-// first of them leaves. One thread for all connections: nothing is ever handed
+// last of them has left. One thread for all connections: nothing is ever handed
 // from one core to another, both directions are always in motion, and a shard
-// that needs more cores is better cut in two. Codes: those of the sockets;
+// that needs more cores is better cut in two. Codes: those of Accept;
 // FAILED_PRECONDITION for a frame that does not belong where it came.
 absl::Status ServeRawTcp(const Socket& listener, const ShardPlan& plan,
                          const RawServerOptions& options);
