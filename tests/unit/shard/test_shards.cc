@@ -14,7 +14,9 @@ namespace tessera {
 
 TestShards::TestShards(Job job, const ShardPlan& plan,
                        std::optional<std::vector<float>> initial)
-    : job_(std::move(job)), plan_(plan), device_(*MakeDevice(kShardTestDevice)) {
+    : job_(std::move(job)),
+      plan_(plan),
+      device_(*MakeDevice(kShardTestDevice)) {
   ShardStore::ParameterSource source;
   if (initial.has_value()) {
     source = [&initial](int64_t first, absl::Span<float> values) {
