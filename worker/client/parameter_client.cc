@@ -30,7 +30,8 @@ namespace {
 // Measured on two cores: one thread beats two. See ParameterService, which does
 // the same. Threads of one queue may share a stream: its answers are blocks of
 // their own, and everything else is under locks.
-size_t ThreadCount() {
+size_t ThreadCount(int asked) {
+  if (asked > 0) return static_cast<size_t>(asked);
   return std::max<size_t>(1, std::thread::hardware_concurrency() / 2);
 }
 
@@ -48,8 +49,9 @@ class GrpcParameterClient : public ParameterClient {
         push_encoding_(options.push_encoding),
         cpu_(std::move(cpu)),
         rounded_(*cpu_, MemoryKind::kHost, options.region),
-        queues_(std::min(ThreadCount(), options.servers.size())) {
-    for (size_t i = 0; i < ThreadCount(); ++i) {
+        queues_(
+            std::min(ThreadCount(options.threads), options.servers.size())) {
+    for (size_t i = 0; i < ThreadCount(options.threads); ++i) {
       threads_.emplace_back(
           [&queue = queues_[i % queues_.size()]] { RunCompletions(queue); });
     }

@@ -47,6 +47,8 @@ struct ParameterClientOptions {
   // How the job says that values travel.
   v1::Encoding push_encoding = v1::ENCODING_FLOAT32;
   v1::Encoding pull_encoding = v1::ENCODING_FLOAT32;
+  // That handle answers. 0 means one for two cores.
+  int threads = 0;
   // Records what becomes of calls, unless it is null; must outlive the client.
   Tracer* tracer = nullptr;
 };

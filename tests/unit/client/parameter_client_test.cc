@@ -30,9 +30,12 @@ TEST_CASE("the addresses must be as many as the plan has shards") {
 
 TEST_CASE("steps of all blocks on all servers are pushed and pulled") {
   // SGD with rate 0.1, M = 2: each step takes 0.1 off every parameter.
+  const int threads = GENERATE(1, 2, 7);
   TestCluster cluster({.parameters = 1000}, 3);
   const ShardPlan& plan = cluster.plan();
-  const auto client = cluster.MakeClient();
+  ParameterClientOptions options = cluster.ClientOptions();
+  options.threads = threads;
+  const auto client = cluster.MakeClient(options);
   const auto start = PullAll(plan, 0, *client);
   REQUIRE_OK(start);
   const FlatVector zero(plan, 0);

@@ -69,6 +69,8 @@ class SharingClient {
     }
     options.transport = Transport::kSharedMemory;
     options.region = region;
+    // More than streams.
+    options.threads = 5;
     client = cluster.MakeClient(std::move(options));
   }
 
@@ -367,8 +369,8 @@ TEST_CASE("a client may come and go while it gets hold of shared memory") {
   TestCluster cluster({.parameters = 40}, 1);
   FlatVector to(cluster.plan(), 0);
   for (int i = 0; i < 50; ++i) {
-    SharingClient sharing(cluster);
     Calls calls;
+    SharingClient sharing(cluster);
     sharing.client->Pull(0, 0, to.Block(0), calls.Expect(1));
     if (i % 3 == 0) sharing.client->CancelAll();
     if (i % 3 == 1) REQUIRE(calls.Await());
