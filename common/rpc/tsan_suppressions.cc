@@ -15,7 +15,9 @@ const char* __tsan_default_suppressions() {
          "race:ServerCallbackReaderWriterImpl\n"
          "race:grpcpp/support/server_callback.h\n"
          "race:grpcpp/support/async_stream.h\n"
-         "race:grpcpp/support/async_unary_call.h\n";
+         "race:grpcpp/support/async_unary_call.h\n"
+         "race:grpcpp/support/callback_common.h\n"
+         "race:grpcpp/support/client_callback.h\n";
 }
 
 #endif

@@ -118,7 +118,6 @@ struct Panel {
   Operation operation;
   Shape shape;
   v1::Encoding encoding;
-  friend auto operator<=>(const Panel&, const Panel&) = default;
 };
 
 std::string Grid(const Scales& scales, const std::set<int64_t>& sizes) {

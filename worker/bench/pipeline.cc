@@ -20,7 +20,9 @@ int64_t NowNs() {
   return int64_t{now.tv_sec} * 1000000000 + now.tv_nsec;
 }
 
-class Pipeline {
+// Callbacks hold it: one that has given up its call, the last one, may still
+// look for another when the run is over.
+class Pipeline : public std::enable_shared_from_this<Pipeline> {
  public:
   Pipeline(const PipelineOptions& options, BlockChannel& channel,
            WorkerState& state)
@@ -36,7 +38,7 @@ class Pipeline {
   }
 
   absl::StatusOr<PipelineResult> Run() {
-    result_.begin_ns = NowNs();
+    const int64_t begin_ns = NowNs();
     StartCalls();
     while (!Ended()) {
       channel_.Drive(idle_);
@@ -44,13 +46,15 @@ class Pipeline {
       if (!Ended()) AwaitOthers();
       StartCalls();
     }
-    result_.end_ns = NowNs();
+    const int64_t end_ns = NowNs();
     MutexLock lock(&mutex_);
     if (!error_.ok()) return error_;
     for (int block : options_.blocks) {
       state_.board->Advance(state_.worker, block,
                             state_.versions[static_cast<size_t>(block)]);
     }
+    result_.begin_ns = begin_ns;
+    result_.end_ns = end_ns;
     result_.calls = total_;
     return std::move(result_);
   }
@@ -118,8 +122,8 @@ class Pipeline {
     if (IsPush()) request.gradient = state_.gradient.subspan(begin, size);
     if (WaitsForStep()) request.to = state_.values.subspan(begin, size);
     if (options_.operation != Operation::kPushThenPull) {
-      channel_.Start(request, [this, call](auto values) {
-        OnDone(call, std::move(values));
+      channel_.Start(request, [self = shared_from_this(), call](auto values) {
+        self->OnDone(call, std::move(values));
       });
       return;
     }
@@ -129,11 +133,14 @@ class Pipeline {
     pull.gradient = {};
     request.operation = Operation::kPush;
     request.to = {};
-    channel_.Start(request, [this, call, pull](auto pushed) {
-      if (!pushed.ok()) return OnDone(call, pushed.status());
-      channel_.Start(
-          pull, [this, call](auto values) { OnDone(call, std::move(values)); });
-    });
+    channel_.Start(request,
+                   [self = shared_from_this(), call, pull](auto pushed) {
+                     if (!pushed.ok())
+                       return self->OnDone(call, pushed.status());
+                     self->channel_.Start(pull, [self, call](auto values) {
+                       self->OnDone(call, std::move(values));
+                     });
+                   });
   }
 
   void OnDone(const Call& call,
@@ -208,7 +215,7 @@ class Pipeline {
         " for ", absl::FormatDuration(kStandstill)));
   }
 
-  const PipelineOptions& options_;
+  const PipelineOptions options_;
   BlockChannel& channel_;
   WorkerState& state_;
   const int64_t total_;
@@ -231,11 +238,7 @@ absl::StatusOr<PipelineResult> RunPipeline(const PipelineOptions& options,
                                            WorkerState& state) {
   TESSERA_CHECK(!options.blocks.empty() && options.in_flight > 0 &&
                 options.steps > 0);
-  auto pipeline = std::make_unique<Pipeline>(options, channel, state);
-  auto result = pipeline->Run();
-  // Calls that are still under way come back to it.
-  if (!result.ok()) (void)pipeline.release();
-  return result;
+  return std::make_shared<Pipeline>(options, channel, state)->Run();
 }
 
 }  // namespace tessera::bench

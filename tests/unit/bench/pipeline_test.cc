@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/check.h"
 #include "tests/support/command.h"
 #include "tests/support/status.h"
 
@@ -37,7 +38,7 @@ class FakeChannel : public BlockChannel {
 
   void Drive(Signal& until) override {
     while (!until.IsSet()) {
-      REQUIRE_FALSE(calls_.empty());
+      TESSERA_CHECK(!calls_.empty());
       // The newest first: as bad an order as any.
       auto [call, done] = std::move(calls_.back());
       calls_.pop_back();
@@ -61,11 +62,11 @@ class FakeChannel : public BlockChannel {
     const auto x = absl::MakeSpan(x_).subspan(
         static_cast<size_t>(elements.begin), call.gradient.size());
     if (!call.gradient.empty()) {
-      CHECK(call.step == version);
+      TESSERA_CHECK(call.step == version);
       ++version;
       for (size_t i = 0; i < x.size(); ++i) x[i] -= call.gradient[i];
     } else {
-      CHECK(call.step == version);
+      TESSERA_CHECK(call.step == version);
     }
     std::copy_n(x_.begin() + elements.begin, call.to.size(), call.to.begin());
     if (call.block == corrupt_block) {
