@@ -80,6 +80,15 @@ grpc::ByteBuffer MakePayloadMessage(const google::protobuf::MessageLite& header,
   return MakeReferring(header, payload, std::move(owner));
 }
 
+grpc::WriteOptions StreamWriteOptions(const grpc::ByteBuffer& message,
+                                      bool more) {
+  // Larger ones fill a system call by themselves, and should not wait.
+  constexpr size_t kSmallMessageBytes = 32 << 10;
+  grpc::WriteOptions options;
+  if (more && message.Length() < kSmallMessageBytes) options.set_buffer_hint();
+  return options;
+}
+
 grpc::ByteBuffer MakeMessage(const google::protobuf::MessageLite& message) {
   const grpc::Slice slice(message.SerializeAsString());
   return grpc::ByteBuffer(&slice, 1);

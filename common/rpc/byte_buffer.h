@@ -6,6 +6,7 @@
 #ifndef TESSERA_COMMON_RPC_BYTE_BUFFER_H_
 #define TESSERA_COMMON_RPC_BYTE_BUFFER_H_
 
+#include <grpcpp/impl/codegen/call_op_set.h>
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/slice.h>
 
@@ -54,6 +55,12 @@ grpc::ByteBuffer MakePayloadMessage(const google::protobuf::MessageLite& header,
 grpc::ByteBuffer MakePayloadMessage(const google::protobuf::MessageLite& header,
                                     FragmentedBytes::Piece payload,
                                     std::shared_ptr<const void> owner);
+
+// How to write a message to a stream when `more` messages follow at once: small
+// ones may then leave together, in one system call instead of one each. Another
+// write, or the end of the stream, must follow soon, or the message stays.
+grpc::WriteOptions StreamWriteOptions(const grpc::ByteBuffer& message,
+                                      bool more);
 
 // A message without a payload, copied.
 grpc::ByteBuffer MakeMessage(const google::protobuf::MessageLite& message);

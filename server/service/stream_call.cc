@@ -13,10 +13,9 @@
 namespace tessera {
 namespace {
 
-// A message that only says what the client has done with.
+// A message that only says what the client has done with, if anything.
 bool IsNoCall(const v1::PushPullRequest& request) {
-  return request.request_id() == 0 && request.released_size() > 0 &&
-         request.job_fingerprint() == 0;
+  return request.request_id() == 0 && request.job_fingerprint() == 0;
 }
 
 }  // namespace
@@ -190,6 +189,7 @@ void StreamCall::Proceed() {
   bool write = false;
   bool finish = false;
   grpc::ByteBuffer answer;
+  bool more = false;
   absl::Status why;
   {
     // Whoever sets a flag here is alone in starting what it stands for.
@@ -202,6 +202,7 @@ void StreamCall::Proceed() {
       writing_ = true;
       answer.Swap(&answers_.front());
       answers_.pop_front();
+      more = !answers_.empty();
     }
     finish = !writing_ && (!why_.ok() || (half_closed_ && calls_.empty()));
     finished_ = finish;
@@ -210,7 +211,8 @@ void StreamCall::Proceed() {
   const auto self = shared_from_this();
   if (read) ReadNext();
   if (write) {
-    stream_.Write(answer, MakeTag([self](bool ok) { self->OnWritten(ok); }));
+    stream_.Write(answer, StreamWriteOptions(answer, more),
+                  MakeTag([self](bool ok) { self->OnWritten(ok); }));
   }
   if (finish) stream_.Finish(ToGrpcStatus(why), MakeTag([self](bool) {}));
 }

@@ -79,11 +79,12 @@ void ServerLink::Pump() {
       return step.session->Start();
     case Step::kCall:
       tools_.traffic.pushed_bytes += step.call->pushed_bytes();
-      return step.session->Write(step.call->MakeRequest(step.place, sharing));
-    case Step::kRelease: {
+      return step.session->Write(step.call->MakeRequest(step.place, sharing),
+                                 step.more);
+    case Step::kNoCall: {
       v1::PushPullRequest message;
       sharing.AddReleased(message);
-      return step.session->Write(MakeMessage(message));
+      return step.session->Write(MakeMessage(message), false);
     }
   }
 }
@@ -98,15 +99,17 @@ ServerLink::Step ServerLink::NextStep() {
   }
   const StreamSharing& sharing = session_->sharing();
   if (!writable_ || (memory_.required() && !sharing.up())) return {};
-  Step step{.kind = Step::kRelease, .call = calls_.Next()};
+  Step step{.kind = Step::kNoCall, .call = calls_.Next()};
   if (step.call != nullptr) {
     step.kind = Step::kCall;
     step.place = step.call->Hold(sharing);
+    step.more = calls_.HasNext();
   } else {
     const size_t released = sharing.released();
     const bool due = release_due_ || released >= StreamSharing::kManyReleases;
-    if (released == 0 || !due) return {};
+    if (!more_promised_ && (released == 0 || !due)) return {};
   }
+  more_promised_ = step.more;
   writable_ = false;
   release_due_ = false;
   step.session = session_;
@@ -186,6 +189,7 @@ void ServerLink::EndStream(StreamSession& session, const absl::Status& why) {
 void ServerLink::DropSession() {
   session_ = nullptr;
   writable_ = false;
+  more_promised_ = false;
   memory_.Unsettled();
 }
 

@@ -102,12 +102,13 @@ class ServerLink : public StreamSession::Listener {
     enum Kind {
       kBegin,
       kCall,
-      kRelease,  // A message that only says what was released.
+      kNoCall,  // A message that only says what was released, if anything.
     };
     Kind kind = kBegin;
     std::shared_ptr<StreamSession> session;
     CallPtr call;
     std::optional<v1::SharedBytes> place;
+    bool more = false;  // Calls, after this one.
   };
 
   // Does what can be done now. gRPC is never entered with the lock held.
@@ -152,6 +153,9 @@ class ServerLink : public StreamSession::Listener {
   CallQueue calls_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<StreamSession> session_ ABSL_GUARDED_BY(mutex_);
   bool writable_ ABSL_GUARDED_BY(mutex_) = false;
+  // The last message may wait in gRPC for the next one, which must come even if
+  // the call that it was promised for has ended.
+  bool more_promised_ ABSL_GUARDED_BY(mutex_) = false;
   // A stream is wanted even when there are no calls.
   bool wanted_ ABSL_GUARDED_BY(mutex_) = false;
   bool release_due_ ABSL_GUARDED_BY(mutex_) = false;

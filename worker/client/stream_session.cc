@@ -82,15 +82,15 @@ void StreamSession::OnRead(bool ok) {
   MaybeFinish();
 }
 
-void StreamSession::Write(const grpc::ByteBuffer& message) {
+void StreamSession::Write(const grpc::ByteBuffer& message, bool more) {
   {
     MutexLock lock(&mutex_);
     if (broken_) return;
     writing_ = true;
   }
-  stream_->Write(message, MakeTag([self = shared_from_this()](bool ok) {
-                   self->OnWritten(ok);
-                 }));
+  stream_->Write(
+      message, StreamWriteOptions(message, more),
+      MakeTag([self = shared_from_this()](bool ok) { self->OnWritten(ok); }));
 }
 
 void StreamSession::OnWritten(bool ok) {

@@ -52,8 +52,8 @@ class StreamSession : public std::enable_shared_from_this<StreamSession> {
   void Start();
 
   // One at a time: see OnWritable. On a stream that is about to end it does
-  // nothing.
-  void Write(const grpc::ByteBuffer& message);
+  // nothing. With `more`, see StreamWriteOptions.
+  void Write(const grpc::ByteBuffer& message, bool more);
 
   // Ends the stream soon.
   void Cancel() { context_.TryCancel(); }
