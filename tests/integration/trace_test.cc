@@ -183,7 +183,11 @@ TEST_CASE("a run's timeline has every step of every process") {
   for (const Json& process : timeline.about()["processes"]) {
     CAPTURE(process.dump());
     REQUIRE(process["dropped"] == 0);
-    REQUIRE(process["events"].get<int>() > 0);
+    // The job is short: one worker may have done all of it before the other
+    // was there.
+    const bool is_server =
+        absl::StartsWith(process["name"].get<std::string>(), "server");
+    REQUIRE((process["events"].get<int>() > 0 || !is_server));
   }
   for (const Json& event : timeline.events()) {
     if (event["ph"] == "M") continue;
