@@ -187,6 +187,10 @@ absl::StatusOr<FabricRun> Fabric::Run(const RunRequest& request) {
         absl::StrCat(request.steps, " steps in a run are more than the ",
                      max_steps_, " after which float32 rounds"));
   }
+  // All workers are connected before any of them starts.
+  nlohmann::json connect = ToJson(request);
+  connect["command"] = "connect";
+  TESSERA_RETURN_IF_ERROR(Command(connect).status());
   if (steps_since_reset_ + request.steps > max_steps_) {
     TESSERA_RETURN_IF_ERROR(Reset());
   }

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <map>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -56,14 +55,17 @@ class Worker {
     for (int block = 0; block < plan_.block_count(); ++block) {
       board_->Advance(setup_.index, block, setup_.version);
     }
-    for (Path path : setup_.paths) {
-      TESSERA_ASSIGN_OR_RETURN(channels_[path], MakeChannel(path));
-    }
-    return absl::OkStatus();
+    return ConnectBy(setup_.paths.front());
   }
 
   absl::StatusOr<nlohmann::json> Do(const nlohmann::json& command) {
     const std::string name = command.value("command", std::string());
+    if (name == "connect") {
+      TESSERA_ASSIGN_OR_RETURN(const RunRequest request,
+                               RequestFromJson(command));
+      TESSERA_RETURN_IF_ERROR(ConnectBy(request.series.path));
+      return nlohmann::json{{"connected", true}};
+    }
     if (name == "reset") return Reset();
     if (name == "run") return Run(command);
     if (name == "verify") return Verify();
@@ -110,7 +112,16 @@ class Worker {
                                   .security = setup_.security});
   }
 
-  BlockChannel& FirstChannel() { return *channels_.begin()->second; }
+  // One at a time, as a worker that trains has it: all threads of a process
+  // that wait inside gRPC take part in reading all its sockets, so a channel
+  // that only lies there would slow down the others.
+  absl::Status ConnectBy(Path path) {
+    if (channel_ != nullptr && path == path_) return absl::OkStatus();
+    channel_.reset();
+    TESSERA_ASSIGN_OR_RETURN(channel_, MakeChannel(path));
+    path_ = path;
+    return absl::OkStatus();
+  }
 
   std::vector<int> Blocks(int count) const {
     std::vector<int> blocks;
@@ -126,7 +137,7 @@ class Worker {
     const PipelineOptions options{.operation = operation,
                                   .blocks = Blocks(plan_.block_count()),
                                   .in_flight = 8};
-    return RunPipeline(options, FirstChannel(), state_).status();
+    return RunPipeline(options, *channel_, state_).status();
   }
 
   absl::StatusOr<nlohmann::json> Reset() {
@@ -179,15 +190,14 @@ class Worker {
         .closed_form = &closed_form_,
         .origin = origin_,
         .check_all = request.series.path == Path::kSharedInPlace};
-    const auto channel = channels_.find(request.series.path);
-    if (channel == channels_.end()) {
-      return absl::InternalError("this worker has no such path");
+    if (request.series.path != path_) {
+      return absl::InternalError("the worker is connected by another path");
     }
     last_run_ = request;
     WorkerRun run;
     const double cpu_before = ProcessCpuSeconds();
     TESSERA_ASSIGN_OR_RETURN(run.pipeline,
-                             RunPipeline(options, *channel->second, state_));
+                             RunPipeline(options, *channel_, state_));
     run.cpu_seconds = ProcessCpuSeconds() - cpu_before;
     return ToJson(run);
   }
@@ -225,8 +235,9 @@ class Worker {
   WorkerState state_;
   int64_t origin_ = 0;
   RunRequest last_run_;
+  Path path_ = Path::kTcp;  // Of the channel.
   // Last, so that calls end before their memory.
-  std::map<Path, std::unique_ptr<BlockChannel>> channels_;
+  std::unique_ptr<BlockChannel> channel_;
 };
 
 }  // namespace
