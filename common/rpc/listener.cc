@@ -70,25 +70,6 @@ int PortOf(int fd) {
                    : reinterpret_cast<sockaddr_in&>(address).sin_port);
 }
 
-// A socket that listens on one resolved address, or -1 with errno.
-int ListenOn(const addrinfo& info) {
-  const int fd =
-      socket(info.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) return -1;
-  // A restarted server gets its port back at once; without SO_REUSEPORT no
-  // second server can share it.
-  SetOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-  if (info.ai_family == AF_INET6) SetOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
-  if (bind(fd, info.ai_addr, info.ai_addrlen) == 0 &&
-      listen(fd, SOMAXCONN) == 0) {
-    return fd;
-  }
-  const int error = errno;
-  close(fd);
-  errno = error;
-  return -1;
-}
-
 bool IsLoopback(const sockaddr_storage& address) {
   if (address.ss_family == AF_INET) {
     const auto& v4 = reinterpret_cast<const sockaddr_in&>(address);
@@ -115,6 +96,30 @@ void AvoidBbr(int fd) {
       return;
     }
   }
+}
+
+// A socket that listens on one resolved address, or -1 with errno.
+int ListenOn(const addrinfo& info) {
+  const int fd =
+      socket(info.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return -1;
+  // A restarted server gets its port back at once; without SO_REUSEPORT no
+  // second server can share it.
+  SetOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+  if (info.ai_family == AF_INET6) SetOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+  // Connections inherit it. One that began with bbr would go on pacing its
+  // packets under any other, which costs a quarter of the speed.
+  sockaddr_storage address{};
+  std::memcpy(&address, info.ai_addr, info.ai_addrlen);
+  if (IsLoopback(address)) AvoidBbr(fd);
+  if (bind(fd, info.ai_addr, info.ai_addrlen) == 0 &&
+      listen(fd, SOMAXCONN) == 0) {
+    return fd;
+  }
+  const int error = errno;
+  close(fd);
+  errno = error;
+  return -1;
 }
 
 // What gRPC's own listener would do, and more.

@@ -32,6 +32,7 @@ absl::StatusOr<std::unique_ptr<Fabric>> Fabric::Start(FabricOptions options) {
   TESSERA_RETURN_IF_ERROR(fabric->StartServers());
   TESSERA_RETURN_IF_ERROR(fabric->StartWorkers());
   TESSERA_RETURN_IF_ERROR(fabric->Reset());
+  fabric->connected_ = fabric->options_.paths[0];
   return fabric;
 }
 
@@ -181,16 +182,30 @@ absl::Status Fabric::Reset() {
   return absl::OkStatus();
 }
 
+absl::Status Fabric::ConnectBy(Path path) {
+  if (path == connected_) return absl::OkStatus();
+  RunRequest request{.series = {Operation::kPushPull, path},
+                     .blocks = options_.setting.blocks,
+                     .in_flight = 8};
+  // All workers are connected before any of them starts.
+  nlohmann::json connect = ToJson(request);
+  connect["command"] = "connect";
+  TESSERA_RETURN_IF_ERROR(Command(connect).status());
+  connected_ = path;
+  // Windows open, and memory that was just mapped is touched, in a step that
+  // nobody times.
+  ++steps_since_reset_;
+  TESSERA_RETURN_IF_ERROR(Command(ToJson(request)).status());
+  return Command({{"command", "verify"}}).status();
+}
+
 absl::StatusOr<FabricRun> Fabric::Run(const RunRequest& request) {
   if (request.steps > max_steps_) {
     return absl::OutOfRangeError(
         absl::StrCat(request.steps, " steps in a run are more than the ",
                      max_steps_, " after which float32 rounds"));
   }
-  // All workers are connected before any of them starts.
-  nlohmann::json connect = ToJson(request);
-  connect["command"] = "connect";
-  TESSERA_RETURN_IF_ERROR(Command(connect).status());
+  TESSERA_RETURN_IF_ERROR(ConnectBy(request.series.path));
   if (steps_since_reset_ + request.steps > max_steps_) {
     TESSERA_RETURN_IF_ERROR(Reset());
   }

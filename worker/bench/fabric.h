@@ -78,6 +78,8 @@ class Fabric {
   absl::Status StartMembers(const char* role, const std::string& kind,
                             int count, std::vector<Member>& members);
   absl::Status Reset();
+  // Makes all workers use this path from now on.
+  absl::Status ConnectBy(Path path);
 
   // Sends to all workers, then waits for all answers.
   absl::StatusOr<std::vector<nlohmann::json>> Command(
@@ -92,6 +94,7 @@ class Fabric {
   std::vector<std::string> addresses_;
   std::vector<Member> servers_;
   std::vector<Member> workers_;
+  Path connected_ = Path::kTcp;
   int64_t steps_since_reset_ = 0;
   int64_t max_steps_ = 0;
 };

@@ -38,6 +38,11 @@ class GroupRunner {
         on_progress_(on_progress) {
     for (const Series& series : group.throughput) Add(series, false);
     for (const Series& series : group.latency) Add(series, true);
+    // What goes one way is done together: going another takes a new connection.
+    std::stable_sort(measured_.begin(), measured_.end(),
+                     [](const Measured& a, const Measured& b) {
+                       return TurnOf(a.series.path) < TurnOf(b.series.path);
+                     });
   }
 
   absl::StatusOr<GroupResult> Run() {
@@ -66,6 +71,11 @@ class GroupRunner {
   }
 
  private:
+  // In each repetition: the ceiling first.
+  static int TurnOf(Path path) {
+    return path == Path::kRawTcp ? -1 : static_cast<int>(path);
+  }
+
   // Which fabric a path belongs to, by one of its paths.
   static Path FabricOf(Path path) {
     return IsProduct(path) ? Path::kTcp : path;
@@ -155,13 +165,17 @@ class GroupRunner {
 
   GroupResult Result() const {
     GroupResult result{.values_checked = values_checked_};
-    for (const Measured& m : measured_) {
-      if (m.is_latency && Find(m.series, false) != nullptr) continue;
+    std::vector<Series> all = group_.throughput;
+    for (const Series& series : group_.latency) {
+      if (Find(series, false) == nullptr) all.push_back(series);
+    }
+    for (const Series& series : all) {
       SeriesResult line{.setting = group_.setting,
-                        .series = m.series,
+                        .series = series,
                         .in_flight = group_.in_flight};
-      if (!m.is_latency) line.throughput = ThroughputOf(m);
-      const Measured* latency = Find(m.series, true);
+      const Measured* throughput = Find(series, false);
+      if (throughput != nullptr) line.throughput = ThroughputOf(*throughput);
+      const Measured* latency = Find(series, true);
       if (latency != nullptr) line.latency = LatencyOf(*latency);
       result.series.push_back(std::move(line));
     }

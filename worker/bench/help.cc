@@ -16,7 +16,7 @@ WHAT RUNS. For each size and shape it starts S servers (tessera_server, with a
 linear model, plain SGD) and W workers (processes that use the library which
 training uses), and beside them the ceiling's and the baseline's. Everything
 takes turns within each repetition: ceiling, Tessera over TCP, over shared
-memory, and so on. A figure is the median over the repetitions, after a warm-up
+memory, and so on, each on connections of its own. A figure is the median over the repetitions, after a warm-up
 that is not counted; min-max are over the same repetitions.
 
   push       a gradient goes up and is acknowledged once it is counted
@@ -73,8 +73,8 @@ and the memory of the server that took the most:
   waiting      further sums, when most gradients waited for others at once
   peak RSS     the most that its process ever had in RAM
   rest         what that is above 12 bytes for each parameter and "waiting"
-  allowed      how large the rest may be: 48 MiB for the program, and for each
-               worker 8 MiB and its blocks in flight
+  allowed      how large the rest may be: 32 MiB for the program, and 4 MiB for
+               each worker
 A broken bound ends the program with status 1.
 
 ON A CLUSTER. Write a job, start servers with it on their machines, and measure

@@ -77,7 +77,7 @@ absl::StatusOr<ScalingResult::Line> RunPoint(const ScalingPoint& point,
       .point = point,
       .step_ms = Summarize(step_ms),
       .gb_per_second = Summarize(gb_per_second),
-      .constant_bytes = ServerConstantBytes(point.setting, request.in_flight)};
+      .constant_bytes = ServerConstantBytes(point.setting.shape.workers)};
   TESSERA_ASSIGN_OR_RETURN(line.memory, MeasureMemory(*fabric));
   return line;
 }

@@ -18,8 +18,9 @@ constexpr int64_t kBytesPerParameter = 4;
 constexpr int64_t kCopies = 3;
 
 // Program, libraries, threads, gRPC.
-constexpr int64_t kProgramBytes = int64_t{48} << 20;
-constexpr int64_t kBytesPerWorker = int64_t{8} << 20;
+constexpr int64_t kProgramBytes = int64_t{32} << 20;
+// Connection, and what is on its way.
+constexpr int64_t kBytesPerWorker = int64_t{4} << 20;
 
 Setting SettingOf(int64_t parameter_bytes, const Shape& shape) {
   int64_t block = std::min(
@@ -48,14 +49,12 @@ absl::string_view Name(Grown grown) {
 int64_t ScalingMemoryBytes(const Setting& setting) {
   // A worker's gradient and values, and what sets values to 0 at the start.
   return setting.total_bytes() * (3 * setting.shape.workers + kCopies) +
-         ServerConstantBytes(setting, 0) *
+         ServerConstantBytes(setting.shape.workers) *
              (setting.shape.servers + setting.shape.workers);
 }
 
-int64_t ServerConstantBytes(const Setting& setting, int in_flight) {
-  const int64_t on_its_way =
-      std::min<int64_t>(in_flight, setting.blocks) * setting.message_bytes;
-  return kProgramBytes + setting.shape.workers * (kBytesPerWorker + on_its_way);
+int64_t ServerConstantBytes(int workers) {
+  return kProgramBytes + workers * kBytesPerWorker;
 }
 
 int64_t ShardBoundBytes(int64_t elements, int64_t optimizer_bytes) {

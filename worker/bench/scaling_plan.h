@@ -46,9 +46,10 @@ ScalingPlan PlanScaling(const ScalingOptions& options, int64_t available_bytes);
 // Memory of all processes of a setting, about.
 int64_t ScalingMemoryBytes(const Setting& setting);
 
-// A server's memory on top of its shard: the program and its libraries, and for
-// each worker what is on its way. Measured; see the table.
-int64_t ServerConstantBytes(const Setting& setting, int in_flight);
+// What a server may take on top of its shard, with blocks of at most 1 MiB: the
+// program and its libraries (22 MiB measured), and for each worker its
+// connection and what is on its way (2 MiB measured), with room for more.
+int64_t ServerConstantBytes(int workers);
 
 // What a server with `elements` parameters may take: 4 bytes for each of them,
 // 4 for the new version, 4 for the sums, and the optimizer's state.

@@ -21,8 +21,8 @@ namespace {
 // one machine is the scheduler's: there it is up to twice as fast.
 constexpr char kCongestionControl[] = "cubic";
 // On one machine, where nothing is ever on its way for long: what fits a
-// processor's cache. Left to the kernel they grow beyond it, and cost 5%.
-constexpr int kBufferBytes = 1 << 20;
+// processor's cache. Left to the kernel they grow beyond it.
+constexpr int kBufferBytes = 256 << 10;
 
 absl::StatusOr<sockaddr_in> Parse(const std::string& address) {
   const std::pair<std::string, std::string> parts =
@@ -52,20 +52,24 @@ bool IsLoopback(const sockaddr_in& address) {
   return (ntohl(address.sin_addr.s_addr) >> 24) == 127;
 }
 
-absl::Status SetUp(int fd, const sockaddr_in& address) {
+// Before the connection is made, or on the listener that it comes from: bbr,
+// once it was a connection's, leaves the pacing of packets switched on. Where
+// something is not allowed, the system's choice stays.
+void SetUpEarly(int fd, const sockaddr_in& address) {
+  if (!IsLoopback(address)) return;
+  (void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, kCongestionControl,
+                   sizeof(kCongestionControl) - 1);
+  (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &kBufferBytes,
+                   sizeof(kBufferBytes));
+  (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &kBufferBytes,
+                   sizeof(kBufferBytes));
+}
+
+absl::Status SetUp(int fd) {
   const int on = 1;
   if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0 ||
       fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
     return ErrnoStatus("cannot set up a socket");
-  }
-  // Where it is not allowed, the system's choice stays.
-  if (IsLoopback(address)) {
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, kCongestionControl,
-                     sizeof(kCongestionControl) - 1);
-    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &kBufferBytes,
-                     sizeof(kBufferBytes));
-    (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &kBufferBytes,
-                     sizeof(kBufferBytes));
   }
   return absl::OkStatus();
 }
@@ -79,6 +83,7 @@ Socket::~Socket() {
 absl::StatusOr<Socket> Listen(const std::string& address) {
   TESSERA_ASSIGN_OR_RETURN(const sockaddr_in parsed, Parse(address));
   Socket listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  SetUpEarly(listener.fd(), parsed);
   if (listener.fd() < 0 ||
       bind(listener.fd(), reinterpret_cast<const sockaddr*>(&parsed),
            sizeof(parsed)) != 0 ||
@@ -101,24 +106,22 @@ absl::StatusOr<std::string> AddressOf(const Socket& listener) {
 }
 
 absl::StatusOr<Socket> Accept(const Socket& listener) {
-  sockaddr_in peer{};
-  socklen_t size = sizeof(peer);
-  Socket accepted(accept4(listener.fd(), reinterpret_cast<sockaddr*>(&peer),
-                          &size, SOCK_CLOEXEC));
+  Socket accepted(accept4(listener.fd(), nullptr, nullptr, SOCK_CLOEXEC));
   if (accepted.fd() < 0) return ErrnoStatus("cannot accept a connection");
-  TESSERA_RETURN_IF_ERROR(SetUp(accepted.fd(), peer));
+  TESSERA_RETURN_IF_ERROR(SetUp(accepted.fd()));
   return accepted;
 }
 
 absl::StatusOr<Socket> Connect(const std::string& address) {
   TESSERA_ASSIGN_OR_RETURN(const sockaddr_in parsed, Parse(address));
   Socket connected(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  SetUpEarly(connected.fd(), parsed);
   if (connected.fd() < 0 ||
       connect(connected.fd(), reinterpret_cast<const sockaddr*>(&parsed),
               sizeof(parsed)) != 0) {
     return ErrnoStatus(absl::StrCat("cannot connect to ", address));
   }
-  TESSERA_RETURN_IF_ERROR(SetUp(connected.fd(), parsed));
+  TESSERA_RETURN_IF_ERROR(SetUp(connected.fd()));
   return connected;
 }
 
