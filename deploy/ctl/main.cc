@@ -31,7 +31,7 @@ constexpr char kUsage[] =
   tessera_ctl export DIR OUT.safetensors
       Writes the parameters under their tensors' names.
   tessera_ctl import IN.safetensors DIR --job=resolved.textproto
-      Makes DIR a checkpoint of version 0: a job that starts from these weights.
+      Makes DIR a checkpoint of version 0 that holds these weights.
   tessera_ctl diff A B
       Compares checkpoints or .safetensors files tensor by tensor, optimizer
       state too where both are checkpoints.
