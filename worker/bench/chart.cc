@@ -1,20 +1,17 @@
 #include "worker/bench/chart.h"
 
 #include <algorithm>
-#include <cmath>
 #include <set>
-#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "worker/bench/chart_parts.h"
 
 namespace tessera::bench {
 namespace {
 
-constexpr int kPanelWidth = 400;
-constexpr int kPanelHeight = 250;
 constexpr int kGapX = 64;
 constexpr int kGapY = 76;
 constexpr int kLeft = 64;
@@ -22,177 +19,12 @@ constexpr int kTop = 92;
 constexpr int kRight = 24;
 constexpr int kBottom = 52;
 
-constexpr char kStyle[] = R"(<style>
-  svg { background: #ffffff; font-family: sans-serif; font-size: 12px; }
-  text { fill: #333333; }
-  .title { font-size: 18px; font-weight: bold; }
-  .panel { font-size: 14px; font-weight: bold; }
-  .axis { stroke: #333333; }
-  .grid { stroke: #e4e4e4; }
-  .line { fill: none; stroke-width: 2.5; stroke-linejoin: round; }
-  .band { stroke: none; opacity: 0.15; }
-  .tcp { stroke: #1f77b4; fill: #1f77b4; }
-  .shm { stroke: #2a9d4a; fill: #2a9d4a; }
-  .view { stroke: #8e5cc0; fill: #8e5cc0; }
-  .raw { stroke: #444444; fill: #444444; }
-  .base { stroke: #d95f02; fill: #d95f02; }
-  .line.raw { stroke-dasharray: 7 4; }
-  .line { fill: none; }
-  @media (prefers-color-scheme: dark) {
-    svg { background: #16181d; }
-    text { fill: #cccccc; }
-    .axis { stroke: #cccccc; }
-    .grid { stroke: #2c3038; }
-    .raw { stroke: #cccccc; fill: #cccccc; }
-    .line { fill: none; }
-  }
-</style>
-)";
-
-constexpr Path kPaths[] = {Path::kRawTcp, Path::kTcp, Path::kShared,
-                           Path::kSharedInPlace, Path::kGrpcDefaults};
-
-const char* Class(Path path) {
-  switch (path) {
-    case Path::kTcp:
-      return "tcp";
-    case Path::kShared:
-      return "shm";
-    case Path::kSharedInPlace:
-      return "view";
-    case Path::kRawTcp:
-      return "raw";
-    case Path::kGrpcDefaults:
-      return "base";
-  }
-  return "";
-}
-
-const char* Caption(Path path) {
-  switch (path) {
-    case Path::kTcp:
-      return "Tessera, TCP";
-    case Path::kShared:
-      return "Tessera, shared memory";
-    case Path::kSharedInPlace:
-      return "Tessera, read in place";
-    case Path::kRawTcp:
-      return "ceiling: raw TCP";
-    case Path::kGrpcDefaults:
-      return "protobuf over gRPC, defaults";
-  }
-  return "";
-}
-
-// Logarithmic scales that all diagrams share.
-struct Scales {
-  double x_low = 1e300, x_high = 0;  // Bytes.
-  double y_low = 1e300, y_high = 0;  // GB/s.
-
-  void Include(const SeriesResult& line) {
-    const auto bytes = static_cast<double>(line.setting.message_bytes);
-    x_low = std::min(x_low, bytes);
-    x_high = std::max(x_high, bytes);
-    y_low = std::min(y_low, line.throughput->gb_per_second.min);
-    y_high = std::max(y_high, line.throughput->gb_per_second.max);
-  }
-  // With some room, so that nothing lies on the frame or divides by 0.
-  void Widen() {
-    x_low /= 1.4;
-    x_high *= 1.4;
-    y_low = std::max(y_low / 1.3, 1e-6);
-    y_high = std::max(y_high * 1.3, y_low * 2);
-  }
-  double X(double bytes) const {
-    return std::log(bytes / x_low) / std::log(x_high / x_low) * kPanelWidth;
-  }
-  double Y(double gb) const {
-    const double at = std::max(gb, y_low);
-    return kPanelHeight -
-           std::log(at / y_low) / std::log(y_high / y_low) * kPanelHeight;
-  }
-};
-
 // What a diagram shows.
 struct Panel {
   Operation operation;
   Shape shape;
   v1::Encoding encoding;
 };
-
-std::string Grid(const Scales& scales, const std::set<int64_t>& sizes) {
-  std::string svg;
-  for (double power = 1e-3; power <= 1e3; power *= 10) {
-    for (double factor : {1.0, 2.0, 5.0}) {
-      const double gb = power * factor;
-      if (gb < scales.y_low || gb > scales.y_high) continue;
-      absl::StrAppendFormat(
-          &svg,
-          "<line class=\"grid\" x1=\"0\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\"/>"
-          "<text x=\"-8\" y=\"%.1f\" text-anchor=\"end\">%g</text>\n",
-          scales.Y(gb), kPanelWidth, scales.Y(gb), scales.Y(gb) + 4, gb);
-    }
-  }
-  double last = -1e9;
-  for (int64_t bytes : sizes) {
-    const double x = scales.X(static_cast<double>(bytes));
-    absl::StrAppendFormat(
-        &svg,
-        "<line class=\"grid\" x1=\"%.1f\" y1=\"0\" x2=\"%.1f\" y2=\"%d\"/>", x,
-        x, kPanelHeight);
-    // Labels that would overlap are left out.
-    if (x - last < 50) continue;
-    last = x;
-    absl::StrAppendFormat(
-        &svg, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%s</text>\n", x,
-        kPanelHeight + 18, FormatBytes(bytes));
-  }
-  absl::StrAppendFormat(
-      &svg,
-      "<line class=\"axis\" x1=\"0\" y1=\"0\" x2=\"0\" y2=\"%d\"/>"
-      "<line class=\"axis\" x1=\"0\" y1=\"%d\" x2=\"%d\" y2=\"%d\"/>"
-      "<text x=\"-8\" y=\"-12\" text-anchor=\"end\">GB/s</text>\n",
-      kPanelHeight, kPanelHeight, kPanelWidth, kPanelHeight);
-  return svg;
-}
-
-// One transport's line, its dots, and the band from min to max.
-std::string Line(const Scales& scales, Path path,
-                 const std::vector<const SeriesResult*>& points) {
-  std::string upper;
-  std::string lower;
-  std::string line;
-  std::string dots;
-  for (const SeriesResult* point : points) {
-    const double x =
-        scales.X(static_cast<double>(point->setting.message_bytes));
-    const Summary& gb = point->throughput->gb_per_second;
-    absl::StrAppendFormat(&line, "%.1f,%.1f ", x, scales.Y(gb.median));
-    absl::StrAppendFormat(&upper, "%.1f,%.1f ", x, scales.Y(gb.max));
-    lower = absl::StrFormat("%.1f,%.1f ", x, scales.Y(gb.min)) + lower;
-    absl::StrAppendFormat(
-        &dots, "<circle class=\"%s\" cx=\"%.1f\" cy=\"%.1f\" r=\"3\"/>",
-        Class(path), x, scales.Y(gb.median));
-  }
-  return absl::StrCat("<polygon class=\"band ", Class(path), "\" points=\"",
-                      upper, lower, "\"/><polyline class=\"line ", Class(path),
-                      "\" points=\"", line, "\"/>", dots, "\n");
-}
-
-std::string Legend(const std::set<Path>& paths) {
-  std::string svg;
-  int x = kLeft;
-  for (Path path : kPaths) {
-    if (!paths.contains(path)) continue;
-    absl::StrAppendFormat(
-        &svg,
-        "<line class=\"line %s\" x1=\"%d\" y1=\"48\" x2=\"%d\" y2=\"48\"/>"
-        "<text x=\"%d\" y=\"52\">%s</text>\n",
-        Class(path), x, x + 28, x + 34, Caption(path));
-    x += 48 + static_cast<int>(7 * absl::string_view(Caption(path)).size());
-  }
-  return svg;
-}
 
 // Everything that is drawn, by where it goes.
 class Chart {
@@ -221,8 +53,8 @@ class Chart {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" "
         "viewBox=\"0 0 %d %d\">\n%s<text class=\"title\" x=\"%d\" y=\"26\">"
         "Payload pushed plus pulled, over message size</text>\n",
-        width, height, width, height, kStyle, kLeft);
-    svg += Legend(paths_);
+        width, height, width, height, kChartStyle, kLeft);
+    svg += DrawLegend(paths_, kLeft);
     int row = 0;
     // The fused operation first.
     for (auto op = rows_.rbegin(); op != rows_.rend(); ++op, ++row) {
@@ -243,8 +75,8 @@ class Chart {
         kTop + row * (kPanelHeight + kGapY), Name(panel.operation),
         Title(panel.shape),
         panel.encoding == v1::ENCODING_BFLOAT16 ? ", bfloat16" : "");
-    svg += Grid(scales_, sizes_);
-    for (Path path : kPaths) {
+    svg += DrawGrid(scales_, sizes_);
+    for (Path path : kDrawnPaths) {
       std::vector<const SeriesResult*> points;
       for (const SeriesResult* line : lines_) {
         if (line->series == Series{panel.operation, path} &&
@@ -256,7 +88,7 @@ class Chart {
       std::sort(points.begin(), points.end(), [](auto* a, auto* b) {
         return a->setting.message_bytes < b->setting.message_bytes;
       });
-      if (!points.empty()) svg += Line(scales_, path, points);
+      if (!points.empty()) svg += DrawLine(scales_, path, points);
     }
     return svg + "</g>\n";
   }

@@ -1,7 +1,5 @@
 #include "worker/bench/fabric.h"
 
-#include <poll.h>
-
 #include <algorithm>
 #include <limits>
 #include <utility>
@@ -19,11 +17,8 @@ namespace tessera::bench {
 namespace {
 
 constexpr absl::Duration kStartTimeout = absl::Seconds(60);
-// For the longest of runs; a process that dies is noticed at once.
-constexpr int kAnswerTimeoutMs = 600000;
 constexpr absl::Duration kGrace = absl::Seconds(5);
 constexpr absl::Duration kLookInterval = absl::Milliseconds(5);
-constexpr int kLogLines = 8;
 
 }  // namespace
 
@@ -41,11 +36,17 @@ Fabric::~Fabric() {
   std::vector<Child*> children;
   for (std::vector<Member>* members : {&workers_, &servers_}) {
     for (Member& member : *members) {
-      member.link.reset();
-      if (member.child != nullptr) children.push_back(member.child.get());
+      member.CloseLink();
+      children.push_back(&member.child());
     }
   }
   StopAll(children, kGrace);
+}
+
+std::string Fabric::NameOf(const std::string& kind, int index) const {
+  return absl::StrCat(
+      Name(options_.paths[0]), " ", Name(options_.setting.shape), ", ",
+      FormatBytes(options_.setting.message_bytes), ": ", kind, " ", index);
 }
 
 std::string Fabric::InFolder(const std::string& name) const {
@@ -87,9 +88,9 @@ absl::Status Fabric::StartServers() {
   const char* role =
       options_.paths[0] == Path::kRawTcp ? kRawServerRole : kBaselineServerRole;
   TESSERA_RETURN_IF_ERROR(
-      StartMembers(role, "server", options_.setting.shape.servers, servers_));
+      StartRoles(role, "server", options_.setting.shape.servers, servers_));
   for (Member& server : servers_) {
-    TESSERA_ASSIGN_OR_RETURN(const nlohmann::json answer, Receive(server));
+    TESSERA_ASSIGN_OR_RETURN(const nlohmann::json answer, server.Receive());
     addresses_.push_back(answer.value("address", std::string()));
   }
   return absl::OkStatus();
@@ -103,15 +104,15 @@ absl::Status Fabric::StartTesseraServers() {
       WriteFileAtomically(job_file, FormatJobText(job.proto())));
   const int count = options_.setting.shape.servers;
   for (int shard = 0; shard < count; ++shard) {
-    Member server{.name = absl::StrCat("server ", shard)};
     TESSERA_ASSIGN_OR_RETURN(
-        server.child,
-        Child::Start(
+        Member server,
+        Member::Start(
             {options_.server_binary, absl::StrCat("--job=", job_file),
              absl::StrCat("--shard=", shard),
              absl::StrCat("--shard_count=", count), "--listen=127.0.0.1:0",
              absl::StrCat("--port_file=",
                           InFolder(absl::StrCat("port-", shard)))},
+            NameOf("server", shard),
             InFolder(absl::StrCat("server-", shard, ".log"))));
     servers_.push_back(std::move(server));
   }
@@ -132,26 +133,21 @@ absl::Status Fabric::AwaitTesseraServer(int shard) {
     }
     // Another program's file is all there is to look at; its end can be waited
     // for.
-    if (server.child->WaitFor(kLookInterval) || absl::Now() > deadline) {
-      return Explain(server, absl::UnavailableError("does not come up"));
+    if (server.child().WaitFor(kLookInterval) || absl::Now() > deadline) {
+      return server.Explain(absl::UnavailableError("does not come up"));
     }
   }
 }
 
-absl::Status Fabric::StartMembers(const char* role, const std::string& kind,
-                                  int count, std::vector<Member>& members) {
+absl::Status Fabric::StartRoles(const char* role, const std::string& kind,
+                                int count, std::vector<Member>& members) {
   for (int i = 0; i < count; ++i) {
-    TESSERA_ASSIGN_OR_RETURN(auto ends, ControlLink::CreatePair());
-    Member member{.name = absl::StrCat(kind, " ", i)};
     TESSERA_ASSIGN_OR_RETURN(
-        member.child,
-        Child::Start(
-            {options_.bench_binary, absl::StrCat("--internal_role=", role),
-             absl::StrCat("--internal_control=", ends.second.fd())},
-            InFolder(absl::StrCat(kind, "-", i, ".log"))));
-    member.link = std::make_unique<ControlLink>(std::move(ends.first));
+        Member member,
+        Member::StartRole(options_.bench_binary, role, SetupFor(i),
+                          NameOf(kind, i),
+                          InFolder(absl::StrCat(kind, "-", i, ".log"))));
     members.push_back(std::move(member));
-    TESSERA_RETURN_IF_ERROR(members.back().link->Send(ToJson(SetupFor(i))));
   }
   return absl::OkStatus();
 }
@@ -163,9 +159,9 @@ absl::Status Fabric::StartWorkers() {
   const char* role =
       options_.paths[0] == Path::kGrpcDefaults ? kPlainWorkerRole : kWorkerRole;
   TESSERA_RETURN_IF_ERROR(
-      StartMembers(role, "worker", setting.shape.workers, workers_));
+      StartRoles(role, "worker", setting.shape.workers, workers_));
   for (Member& worker : workers_) {
-    TESSERA_RETURN_IF_ERROR(Receive(worker).status());
+    TESSERA_RETURN_IF_ERROR(worker.Receive().status());
   }
   return absl::OkStatus();
 }
@@ -240,55 +236,12 @@ absl::StatusOr<FabricRun> Fabric::Run(const RunRequest& request) {
 
 absl::StatusOr<std::vector<nlohmann::json>> Fabric::Command(
     const nlohmann::json& command) {
-  for (Member& worker : workers_) {
-    const absl::Status status = worker.link->Send(command);
-    if (!status.ok()) return Explain(worker, status);
-  }
-  // In the order in which they come: a worker that fails keeps the others
-  // waiting for ever.
-  std::vector<nlohmann::json> answers(workers_.size());
-  for (size_t missing = workers_.size(); missing > 0;) {
-    std::vector<pollfd> fds;
-    for (size_t i = 0; i < workers_.size(); ++i) {
-      // poll passes over negative ones.
-      const int fd = answers[i].is_null() ? workers_[i].link->fd() : -1;
-      fds.push_back({.fd = fd, .events = POLLIN, .revents = 0});
-    }
-    if (poll(fds.data(), fds.size(), kAnswerTimeoutMs) == 0) {
-      return absl::DeadlineExceededError("the workers do not answer");
-    }
-    for (size_t i = 0; i < workers_.size(); ++i) {
-      if (fds[i].revents == 0) continue;
-      TESSERA_ASSIGN_OR_RETURN(answers[i], Receive(workers_[i]));
-      --missing;
-    }
-  }
-  return answers;
-}
-
-absl::StatusOr<nlohmann::json> Fabric::Receive(Member& member) {
-  auto answer = member.link->Receive(absl::Milliseconds(kAnswerTimeoutMs));
-  const absl::Status status =
-      answer.ok() ? ErrorFromJson(*answer) : answer.status();
-  if (!status.ok()) return Explain(member, status);
-  return answer;
-}
-
-absl::Status Fabric::Explain(Member& member, const absl::Status& status) {
-  std::string text =
-      absl::StrCat(Name(options_.paths[0]), " ", Name(options_.setting.shape),
-                   ", ", FormatBytes(options_.setting.message_bytes), ": ",
-                   member.name, ": ", status.message());
-  if (const auto ending = member.child->WaitFor(absl::Milliseconds(200))) {
-    absl::StrAppend(&text, " (", Describe(*ending), ")\n",
-                    member.child->LogTail(kLogLines));
-  }
-  return absl::Status(status.code(), text);
+  return CommandAll(absl::MakeSpan(workers_), command);
 }
 
 std::vector<pid_t> Fabric::server_pids() const {
   std::vector<pid_t> pids;
-  for (const Member& server : servers_) pids.push_back(server.child->pid());
+  for (const Member& server : servers_) pids.push_back(server.child().pid());
   return pids;
 }
 
@@ -296,7 +249,7 @@ absl::StatusOr<double> Fabric::ServerCpuSeconds() const {
   double seconds = 0;
   for (const Member& server : servers_) {
     TESSERA_ASSIGN_OR_RETURN(const double used,
-                             CpuSeconds(server.child->pid()));
+                             CpuSeconds(server.child().pid()));
     seconds += used;
   }
   return seconds;

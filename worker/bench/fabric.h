@@ -10,9 +10,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "common/process/child.h"
 #include "worker/bench/child_setup.h"
-#include "worker/bench/control.h"
+#include "worker/bench/member.h"
 #include "worker/bench/point.h"
 #include "worker/bench/running_servers.h"
 
@@ -59,12 +58,6 @@ class Fabric {
   const std::vector<std::string>& addresses() const { return addresses_; }
 
  private:
-  struct Member {
-    std::unique_ptr<Child> child;
-    std::unique_ptr<ControlLink> link;  // Null for tessera_server.
-    std::string name;
-  };
-
   explicit Fabric(FabricOptions options) : options_(std::move(options)) {}
 
   bool IsTessera() const { return IsProduct(options_.paths[0]); }
@@ -75,18 +68,16 @@ class Fabric {
   absl::Status StartTesseraServers();
   absl::Status AwaitTesseraServer(int shard);
   absl::Status StartWorkers();
-  absl::Status StartMembers(const char* role, const std::string& kind,
-                            int count, std::vector<Member>& members);
+  absl::Status StartRoles(const char* role, const std::string& kind, int count,
+                          std::vector<Member>& members);
   absl::Status Reset();
   // Makes all workers use this path from now on.
   absl::Status ConnectBy(Path path);
 
-  // Sends to all workers, then waits for all answers.
   absl::StatusOr<std::vector<nlohmann::json>> Command(
       const nlohmann::json& command);
-  absl::StatusOr<nlohmann::json> Receive(Member& member);
-  // The error of a member that failed, with what its log says.
-  absl::Status Explain(Member& member, const absl::Status& status);
+  // Of a member: what it is part of, and its number.
+  std::string NameOf(const std::string& kind, int index) const;
   absl::StatusOr<double> ServerCpuSeconds() const;
 
   const FabricOptions options_;
