@@ -211,8 +211,10 @@ void Listener::AcceptOne() {
     return;  // Or the peer has gone again.
   }
   if (fd >= descriptor_limit_) {
+    // In this order: whoever sees it closed finds it counted.
+    CountRefused();
     close(fd);
-    return CountRefused();
+    return;
   }
   SetUp(fd, peer);
   accept_(fd);
@@ -222,8 +224,8 @@ void Listener::RefuseOne() {
   if (reserve_ >= 0) close(reserve_);
   const int fd = accept4(listening_, nullptr, nullptr, SOCK_CLOEXEC);
   if (fd >= 0) {
-    close(fd);
     CountRefused();
+    close(fd);
   } else {
     // Somebody was quicker to take the descriptor; do not spin.
     pollfd wake{wake_, POLLIN, 0};

@@ -41,11 +41,11 @@ SetIdentity GetIdentity(FieldReader& in) {
 }
 
 std::string Describe(const PieceKey& key) {
-  return absl::StrCat(key.section == kParameterSection
-                          ? "parameters"
-                          : absl::StrCat("optimizer slot ", key.section - 1),
-                      " of elements [", key.elements.begin, ", ",
-                      key.elements.end, ")");
+  return absl::StrCat(
+      key.section == kParameterSection
+          ? "parameters"
+          : absl::StrCat("optimizer slot ", int64_t{key.section} - 1),
+      " of elements [", key.elements.begin, ", ", key.elements.end, ")");
 }
 
 }  // namespace
