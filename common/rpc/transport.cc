@@ -10,8 +10,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/match.h"
-#include "common/base/file.h"
 #include "common/base/status_macros.h"
 #include "common/wire/payload_message.h"
 
@@ -34,16 +32,13 @@ int Milliseconds(absl::Duration duration) {
   return static_cast<int>(absl::ToInt64Milliseconds(duration));
 }
 
-// Under bbr, gRPC's own bandwidth probing makes its pings compete with data and
-// costs half the speed on a loopback interface; under cubic it does no harm.
-bool UsesBbr() {
-  const auto name = ReadFile("/proc/sys/net/ipv4/tcp_congestion_control");
-  return name.ok() && absl::StartsWith(*name, "bbr");
-}
-
 // What both sides have in common, as (name, value).
 std::vector<std::pair<const char*, int>> CommonArguments() {
-  std::vector<std::pair<const char*, int>> arguments = {
+  // gRPC's bandwidth probing stays on: without it a stream's window is 64 KiB
+  // for ever, and each message stops there until its receiver asks for the
+  // rest. (With bbr on a loopback connection its pings would compete with data;
+  // the listener sees to that.)
+  return {
       {GRPC_ARG_KEEPALIVE_TIME_MS, Milliseconds(kKeepaliveInterval)},
       {GRPC_ARG_KEEPALIVE_TIMEOUT_MS, Milliseconds(kKeepaliveTimeout)},
       {GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1},
@@ -51,8 +46,6 @@ std::vector<std::pair<const char*, int>> CommonArguments() {
       // It copies on loopback, and has bugs in this version.
       {GRPC_ARG_TCP_TX_ZEROCOPY_ENABLED, 0},
   };
-  if (UsesBbr()) arguments.emplace_back(GRPC_ARG_HTTP2_BDP_PROBE, 0);
-  return arguments;
 }
 
 grpc::ChannelArguments ClientArguments(const TransportOptions& options) {
