@@ -69,7 +69,8 @@ TEST_CASE("what a run writes is exact, whatever its workers pulled") {
 }
 
 TEST_CASE("a worker killed in the middle is replaced, and the bits stay") {
-  const SmallJob job{.steps = 400};
+  // Long enough that a fast machine is not done before the last kill.
+  const SmallJob job{.steps = 2000};
   const std::string expected = RunAndHash(job, 2, 2);
   LaunchRun run(WriteSmallJob(job), 2, 2);
   for (int kills = 0; kills < 3; ++kills) {
@@ -85,12 +86,12 @@ TEST_CASE("a worker killed in the middle is replaced, and the bits stay") {
   INFO(run.command().Output());
   // The launcher says what happened.
   REQUIRE(run.command().Output().find("SIGKILL") != std::string::npos);
-  REQUIRE(run.Summary()["steps"] == 400);
+  REQUIRE(run.Summary()["steps"] == 2000);
   REQUIRE(run.Summary()["params_sha256"] == expected);
 }
 
 TEST_CASE("a worker that is stopped past its lease does no harm") {
-  const SmallJob job{.steps = 300};
+  const SmallJob job{.steps = 2000};
   const std::string expected = RunAndHash(job, 2, 2);
   LaunchRun run(WriteSmallJob(job), 2, 2, {"--lease_seconds=1"});
   REQUIRE(Eventually([&] { return run.StepsSeen() > 20; }));
