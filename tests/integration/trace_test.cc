@@ -256,7 +256,8 @@ TEST_CASE("a run's timeline has every step of every process") {
 
 TEST_CASE("a worker that was killed is missing from the timeline by name") {
   const std::string path = NewScratchFolder() + "/trace.json";
-  LaunchRun run(WriteSmallJob({.steps = 300}), 1, 2,
+  // Long enough that a fast machine is not done before the kill.
+  LaunchRun run(WriteSmallJob({.steps = 1500}), 1, 2,
                 {absl::StrCat("--trace_out=", path)});
   REQUIRE(Eventually([&] { return run.StepsSeen() > 20; }));
   const auto workers = Descendants(run.command().pid(), "--label=worker-1");
