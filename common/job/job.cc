@@ -24,6 +24,10 @@ constexpr int64_t kMaxBlockBytes = int64_t{64} << 20;
 constexpr int kDefaultChunkExamples = 500;
 constexpr int kMaxMicrobatches = 1 << 16;
 constexpr int64_t kMaxSteps = int64_t{1} << 40;
+constexpr double kDefaultCheckpointSeconds = 60;
+constexpr int kDefaultCheckpointsKept = 3;
+constexpr double kDefaultReportSeconds = 10;
+constexpr double kMaxSeconds = 1e9;
 
 // "field value is not what".
 template <typename Value>
@@ -263,7 +267,48 @@ void FillDefaultsInSteps(v1::Job& job) {
   }
 }
 
-uint64_t Fingerprint(const v1::Job& job) {
+absl::Status CheckSeconds(absl::string_view field, double seconds) {
+  if (seconds >= 0 && seconds <= kMaxSeconds) return absl::OkStatus();
+  return Bad(field, seconds, "from 0 to 1e9");
+}
+
+absl::Status CheckOperation(const v1::Operation& operation) {
+  const v1::CheckpointPolicy& checkpoint = operation.checkpoint();
+  if (checkpoint.every_steps() < 0) {
+    return Bad("operation.checkpoint.every_steps", checkpoint.every_steps(),
+               "at least 0");
+  }
+  if (checkpoint.keep() < 1) {
+    return Bad("operation.checkpoint.keep", checkpoint.keep(), "at least 1");
+  }
+  if (checkpoint.bytes_per_second() < 0) {
+    return Bad("operation.checkpoint.bytes_per_second",
+               checkpoint.bytes_per_second(), "at least 0");
+  }
+  TESSERA_RETURN_IF_ERROR(CheckSeconds("operation.checkpoint.every_seconds",
+                                       checkpoint.every_seconds()));
+  TESSERA_RETURN_IF_ERROR(
+      CheckSeconds("operation.wait.report_after_seconds",
+                   operation.wait().report_after_seconds()));
+  return CheckSeconds("operation.wait.stop_after_seconds",
+                      operation.wait().stop_after_seconds());
+}
+
+void FillOperationDefaults(v1::Operation& operation) {
+  v1::CheckpointPolicy& checkpoint = *operation.mutable_checkpoint();
+  if (checkpoint.every_steps() == 0 && checkpoint.every_seconds() == 0) {
+    checkpoint.set_every_seconds(kDefaultCheckpointSeconds);
+  }
+  if (checkpoint.keep() == 0) checkpoint.set_keep(kDefaultCheckpointsKept);
+  v1::WaitPolicy& wait = *operation.mutable_wait();
+  if (wait.report_after_seconds() == 0) {
+    wait.set_report_after_seconds(kDefaultReportSeconds);
+  }
+}
+
+// How a job is run is no part of it.
+uint64_t Fingerprint(v1::Job job) {
+  job.clear_operation();
   std::string bytes;
   {
     google::protobuf::io::StringOutputStream stream(&bytes);
@@ -313,6 +358,7 @@ Job::Job(v1::Job proto, ModelPlan model, uint64_t fingerprint)
 
 absl::StatusOr<Job> Job::Create(v1::Job proto) {
   FillDefaultsThatNeedNoData(proto);
+  FillOperationDefaults(*proto.mutable_operation());
   TESSERA_RETURN_IF_ERROR(CheckSizes(proto));
   TESSERA_RETURN_IF_ERROR(CheckDataSet(proto.data_set(), proto.batch_size()));
   TESSERA_RETURN_IF_ERROR(CheckOptimizer(proto.optimizer()));
@@ -321,6 +367,7 @@ absl::StatusOr<Job> Job::Create(v1::Job proto) {
   FillDefaultsInSteps(proto);
   TESSERA_RETURN_IF_ERROR(CheckLearningRate(proto.learning_rate()));
   TESSERA_RETURN_IF_ERROR(CheckEvaluation(proto.evaluation()));
+  TESSERA_RETURN_IF_ERROR(CheckOperation(proto.operation()));
   TESSERA_ASSIGN_OR_RETURN(ModelPlan model, PlanModel(proto));
   for (size_t i = 0; i < model.layers.size(); ++i) {
     *proto.mutable_model()->mutable_layers(static_cast<int>(i)) =

@@ -37,7 +37,7 @@ class Job {
   // The job as resolved, with defaults filled in.
   const v1::Job& proto() const { return proto_; }
   // Names the job on the wire: first 8 bytes, little endian, of the SHA-256 of
-  // the resolved proto's deterministic serialisation.
+  // the resolved proto's deterministic serialisation, without `operation`.
   uint64_t fingerprint() const { return fingerprint_; }
   const ModelPlan& model() const { return model_; }
   const Layout& layout() const { return model_.layout; }
@@ -68,6 +68,14 @@ class Job {
   // Pieces that one evaluation is leased in, and the samples of one.
   int evaluation_chunks() const;
   int chunk_examples() const { return proto_.evaluation().chunk_examples(); }
+
+  // With defaults filled in.
+  const v1::CheckpointPolicy& checkpoint_policy() const {
+    return proto_.operation().checkpoint();
+  }
+  const v1::WaitPolicy& wait_policy() const {
+    return proto_.operation().wait();
+  }
 
  private:
   Job(v1::Job proto, ModelPlan model, uint64_t fingerprint);

@@ -76,7 +76,9 @@ void SetIdentityOf(const SetIdentity& set, v1::CheckpointManifest& manifest) {
 }
 
 std::string SerializeJob(const v1::Job& resolved_job) {
-  return SerializeInOrder(resolved_job);
+  v1::Job identity = resolved_job;
+  identity.clear_operation();
+  return SerializeInOrder(identity);
 }
 
 uint64_t FingerprintOfSerialized(absl::string_view job) {

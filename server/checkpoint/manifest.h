@@ -23,7 +23,8 @@ inline constexpr int64_t kMaxManifestBytes = int64_t{1} << 27;
 SetIdentity IdentityOf(const v1::CheckpointManifest& manifest);
 void SetIdentityOf(const SetIdentity& set, v1::CheckpointManifest& manifest);
 
-// The job as a manifest carries it, and the fingerprint of that.
+// The job as a manifest carries it, without `operation`, and the fingerprint of
+// that: Job::fingerprint().
 std::string SerializeJob(const v1::Job& resolved_job);
 uint64_t FingerprintOfSerialized(absl::string_view job);
 

@@ -49,9 +49,19 @@ class ShardStoreImpl final : public ShardStore {
   }
   absl::StatusOr<PushResult> Push(const Contribution& contribution,
                                   const FragmentedBytes& payload) override;
-  uint64_t Pull(int block, int64_t version, PullCallback done) override;
+  uint64_t Pull(int block, int64_t version, PullCallback done,
+                int64_t generation) override;
   void Cancel(int block, uint64_t ticket) override;
   void Shutdown() override;
+  void Suspend() override {}
+  absl::Status Restore(int64_t, int64_t, const SectionSource&) override {
+    return absl::UnimplementedError("Restore");
+  }
+  absl::Status Capture(int64_t, int64_t, CaptureDone) override {
+    return absl::UnimplementedError("Capture");
+  }
+  void DropCapture() override {}
+  int64_t generation() const override { return 0; }
   ShardStats Stats() const override;
   uint64_t StateHash() const override;
 
@@ -171,7 +181,8 @@ absl::StatusOr<PushResult> ShardStoreImpl::Push(
   return done.result;
 }
 
-uint64_t ShardStoreImpl::Pull(int block, int64_t version, PullCallback done) {
+uint64_t ShardStoreImpl::Pull(int block, int64_t version, PullCallback done,
+                              int64_t /*generation*/) {
   const uint64_t ticket = ++last_ticket_;
   const absl::StatusOr<Block*> found = Find(block);
   if (!found.ok()) {

@@ -32,6 +32,7 @@
 #include "common/plan/reduction_tree.h"
 #include "common/plan/shard_plan.h"
 #include "common/tensor/fragments.h"
+#include "server/shard/shard_snapshot.h"
 
 namespace tessera {
 
@@ -42,6 +43,8 @@ struct Contribution {
   MicrobatchRange range;
   WorkerId worker;      // Who sent it: for messages and counters only.
   double loss_sum = 0;  // Over the range's microbatches.
+  // The generation that the sender works in; 0 is not checked.
+  int64_t generation = 0;
 };
 
 enum class PushOutcome {
@@ -106,6 +109,7 @@ class ShardStore {
   // its microbatches (meaningful on shard 0, which owns block 0). Called once a
   // step, in order, from a completing thread, outside any lock, and before the
   // completing push answers the pulls that waited for it.
+  // Not called for steps of a generation that is over.
   using StepListener = std::function<void(int64_t step, double mean_loss)>;
 
   // Fills in elements [first, first + values.size()) of the flat vector.
@@ -124,6 +128,12 @@ class ShardStore {
       const ParameterSource& initial = nullptr,
       std::shared_ptr<HostMemorySource> version_memory = nullptr);
 
+  // Fills in a section of elements [first, first + values.size()) at the
+  // version to restore: section 0 the parameters, 1 + i optimizer slot i. An
+  // error ends Restore, which returns it.
+  using SectionSource = std::function<absl::Status(int section, int64_t first,
+                                                   absl::Span<float> values)>;
+
   virtual ~ShardStore() = default;
 
   // Before the first push; at most one.
@@ -140,6 +150,10 @@ class ShardStore {
   //   OUT_OF_RANGE      a step above the block's newest version
   //   UNAVAILABLE       after Shutdown
   //   RESOURCE_EXHAUSTED  no memory for another partial sum
+  //   ABORTED           a generation below the store's
+  //   UNAVAILABLE       a generation above it, or while the shard is Suspended
+  //   ALREADY_EXISTS    the same key was counted with other bytes, in the step
+  //                     at hand or the one before: names both senders
   // A step below the newest version was counted already: kDuplicate. A push may
   // answer pulls, on this thread, before it returns.
   virtual absl::StatusOr<PushResult> Push(const Contribution& contribution,
@@ -152,8 +166,12 @@ class ShardStore {
   //   OUT_OF_RANGE      a version older than those held, or newer than the
   //                     newest + 1, which no push can produce next
   //   CANCELLED         Cancel
-  //   UNAVAILABLE       Shutdown
-  virtual uint64_t Pull(int block, int64_t version, PullCallback done) = 0;
+  //   UNAVAILABLE       Shutdown, Suspend, or a generation above the store's
+  //   ABORTED           a generation below it; also ends a wait, in Restore and
+  //                     Suspend, that has a generation
+  // A generation of 0 is not checked.
+  virtual uint64_t Pull(int block, int64_t version, PullCallback done,
+                        int64_t generation = 0) = 0;
 
   // Ends a wait with CANCELLED, on this thread. Does nothing to a pull that has
   // been answered.
@@ -161,6 +179,38 @@ class ShardStore {
 
   // Ends every wait, and all later calls, with UNAVAILABLE.
   virtual void Shutdown() = 0;
+
+  // Until the next Restore every call is refused with UNAVAILABLE, and waits
+  // end: ABORTED where they have a generation, else UNAVAILABLE.
+  virtual void Suspend() = 0;
+
+  // Takes every block to `version`, forgets partial sums and captures, and
+  // serves `generation`, which must be above 0 and the one before. `source`
+  // gives the values; null, with version 0, for the job's initial state (free
+  // where the store is at version 0 and nothing was pushed yet). On an error
+  // the store is left suspended. Codes: those of `source` and of
+  // common/device/device.h; INVALID_ARGUMENT for a generation or version that
+  // cannot be. One thread at a time.
+  virtual absl::Status Restore(int64_t generation, int64_t version,
+                               const SectionSource& source) = 0;
+
+  // Called once: with the whole shard at that version, on the thread whose push
+  // brought its last block there (or before Capture returns); or with ABORTED
+  // when Restore, another Capture, DropCapture or Shutdown came before that.
+  using CaptureDone =
+      std::function<void(absl::StatusOr<std::shared_ptr<ShardSnapshot>>)>;
+
+  // Holds on to `version` of every block, at which the blocks are or to which
+  // they will come. From OK on, none passes that version without being kept.
+  // Codes, without a call to `done`: OUT_OF_RANGE when a block is beyond the
+  // version; UNAVAILABLE while suspended; ABORTED for another generation.
+  virtual absl::Status Capture(int64_t generation, int64_t version,
+                               CaptureDone done) = 0;
+  // Forgets a capture that is not complete.
+  virtual void DropCapture() = 0;
+
+  // What is served; 0 before the first Restore.
+  virtual int64_t generation() const = 0;
 
   virtual ShardStats Stats() const = 0;
 

@@ -263,6 +263,29 @@ TEST_CASE("resolving takes what the data says and refuses what differs") {
                 "99");
 }
 
+TEST_CASE("how a job is run is no part of its fingerprint, and has defaults") {
+  const Job job = Good();
+  REQUIRE(job.checkpoint_policy().every_steps() == 0);
+  REQUIRE(job.checkpoint_policy().every_seconds() == 60);
+  REQUIRE(job.checkpoint_policy().keep() == 3);
+  REQUIRE(job.wait_policy().report_after_seconds() == 10);
+  REQUIRE(job.wait_policy().stop_after_seconds() == 0);
+  v1::Job other = *ParseJobText(kJob);
+  v1::CheckpointPolicy& policy =
+      *other.mutable_operation()->mutable_checkpoint();
+  policy.set_every_steps(7);
+  other.mutable_operation()->mutable_wait()->set_stop_after_seconds(60);
+  const auto created = Job::Create(other);
+  REQUIRE_OK(created);
+  REQUIRE(created->fingerprint() == job.fingerprint());
+  REQUIRE(created->checkpoint_policy().every_seconds() == 0);
+  policy.set_every_steps(-1);
+  REQUIRE_ERROR(Job::Create(other), kInvalid, "every_steps", "-1");
+  policy.set_every_steps(1);
+  policy.set_every_seconds(-2);
+  REQUIRE_ERROR(Job::Create(other), kInvalid, "every_seconds", "-2");
+}
+
 TEST_CASE("generated data describes itself") {
   v1::Job job = *ParseJobText(
       "data_set { generated_linear { features: 5 outputs: 2 train_examples: 64 "

@@ -26,13 +26,16 @@ class CountingStore : public ShardStore {
                            absl::Minutes(1));
   }
 
-  uint64_t Pull(int block, int64_t version, PullCallback done) override {
+  uint64_t Pull(int block, int64_t version, PullCallback done,
+                int64_t generation) override {
     Add(1);
-    return store_.Pull(block, version,
-                       [this, done = std::move(done)](auto result) {
-                         done(std::move(result));
-                         Add(-1);
-                       });
+    return store_.Pull(
+        block, version,
+        [this, done = std::move(done)](auto result) {
+          done(std::move(result));
+          Add(-1);
+        },
+        generation);
   }
 
   void SetStepListener(StepListener listener) override {
@@ -46,6 +49,17 @@ class CountingStore : public ShardStore {
     store_.Cancel(block, ticket);
   }
   void Shutdown() override { store_.Shutdown(); }
+  void Suspend() override { store_.Suspend(); }
+  absl::Status Restore(int64_t generation, int64_t version,
+                       const SectionSource& source) override {
+    return store_.Restore(generation, version, source);
+  }
+  absl::Status Capture(int64_t generation, int64_t version,
+                       CaptureDone done) override {
+    return store_.Capture(generation, version, std::move(done));
+  }
+  void DropCapture() override { store_.DropCapture(); }
+  int64_t generation() const override { return store_.generation(); }
   ShardStats Stats() const override { return store_.Stats(); }
   uint64_t StateHash() const override { return store_.StateHash(); }
 
