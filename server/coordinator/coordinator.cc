@@ -139,10 +139,12 @@ Grant Coordinator::GrantFrom(Phase& phase, Member& member) {
   return ToGrant(*member.last_grant);
 }
 
-absl::StatusOr<bool> Coordinator::Renew(WorkerId worker, absl::Time now) {
+absl::StatusOr<bool> Coordinator::Renew(WorkerId worker, int64_t generation,
+                                        absl::Time now) {
   Observe(now);
   if (ended()) return true;
   TESSERA_RETURN_IF_ERROR(Hear(worker));
+  if (generation != 0 && generation != this->generation()) return true;
   const Phase* next = progress_.next();
   return progress_.current().units.HasFree() && next != nullptr &&
          next->units.Holds(worker);
@@ -183,8 +185,9 @@ absl::Status Coordinator::CheckScores(
   return absl::OkStatus();
 }
 
-absl::Status Coordinator::ReportEvaluation(WorkerId worker, int64_t version,
-                                           int chunk_begin,
+absl::Status Coordinator::ReportEvaluation(WorkerId worker,
+                                           int64_t /*generation*/,
+                                           int64_t version, int chunk_begin,
                                            absl::Span<const ChunkScore> scores,
                                            absl::Time now) {
   Observe(now);
@@ -217,8 +220,8 @@ void Coordinator::Leave(WorkerId worker, absl::Time now) {
   EndIfStoppedAndDeserted();
 }
 
-void Coordinator::OnStepApplied(int64_t step, double mean_loss,
-                                absl::Time now) {
+void Coordinator::OnStepApplied(int64_t /*generation*/, int64_t step,
+                                double mean_loss, absl::Time now) {
   Observe(now);
   history_.AddStep(step, mean_loss);
 }

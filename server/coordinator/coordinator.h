@@ -26,8 +26,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
-#include <variant>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -35,49 +35,25 @@
 #include "absl/types/span.h"
 #include "common/base/strong_id.h"
 #include "common/job/job.h"
-#include "common/plan/reduction_tree.h"
 #include "server/coordinator/evaluation_tally.h"
+#include "server/coordinator/grant.h"
 #include "server/coordinator/history.h"
 #include "server/coordinator/membership.h"
+#include "server/coordinator/options.h"
 #include "server/coordinator/progress.h"
 #include "server/coordinator/unit_ledger.h"
+#include "tessera/v1/checkpoint.pb.h"
 #include "tessera/v1/coordinator.pb.h"
+#include "tessera/v1/shard.pb.h"
 
 namespace tessera {
 
-struct CoordinatorOptions {
-  absl::Duration lease = absl::Seconds(10);
-  // Added to worker ids, so that those of a coordinator that was started anew
-  // differ from its predecessor's.
-  uint64_t first_worker_id = 1;
-  int shard_count = 1;
-};
-
-struct TrainGrant {
-  int64_t step = 0;
-  MicrobatchRange range;
-};
-
-struct EvaluateGrant {
+// Of one attempt to make a checkpoint, once it has come to its end.
+struct CheckpointOutcome {
+  absl::Status status;  // ABORTED, with the reason, if there is none.
   int64_t version = 0;
-  int chunk_begin = 0;
-  int chunk_end = 0;
-};
-
-struct NoGrant {};  // Ask again later.
-
-struct EndGrant {
-  v1::EndReason reason = v1::END_REASON_UNSPECIFIED;
-};
-
-using Grant = std::variant<NoGrant, TrainGrant, EvaluateGrant, EndGrant>;
-
-// See GetWorkRequest.
-struct WorkReport {
-  int64_t have_version = -1;
-  double microbatch_seconds = 0;
-  bool gives_up_last = false;
-  uint64_t request_number = 0;
+  uint64_t set_id = 0;
+  int64_t bytes = 0;  // 0 for a set that was there before this coordinator.
 };
 
 // Not thread-safe: its owner serialises calls. Times passed in may repeat or go
@@ -109,26 +85,30 @@ class Coordinator {
                                 absl::Time now);
 
   // Extends the worker's lease. Returns whether it should drop what it waits
-  // for and ask again, because a unit of an earlier phase lies free or the job
-  // has ended. Codes: NOT_FOUND.
-  absl::StatusOr<bool> Renew(WorkerId worker, absl::Time now);
+  // for and ask again, because a unit of an earlier phase needs hands, the job
+  // has ended, or the generation of its work is over. Codes: NOT_FOUND.
+  absl::StatusOr<bool> Renew(WorkerId worker, int64_t generation,
+                             absl::Time now);
 
   // Takes scores for chunks [chunk_begin, chunk_begin + scores.size()) of the
   // evaluation at `version`. Scores for an evaluation that is over or has not
-  // begun, or chunks that are in already, change nothing. Codes: NOT_FOUND for
+  // begun, of another generation, or for chunks that are in already, change
+  // nothing. Codes: NOT_FOUND for
   // no member; INVALID_ARGUMENT for chunks out of range, a version that is
   // never evaluated, a loss that is NaN or infinite, or more correct answers
   // than the chunk has samples.
-  absl::Status ReportEvaluation(WorkerId worker, int64_t version,
-                                int chunk_begin,
+  absl::Status ReportEvaluation(WorkerId worker, int64_t generation,
+                                int64_t version, int chunk_begin,
                                 absl::Span<const ChunkScore> scores,
                                 absl::Time now);
 
   // Gives back what the worker held. Not an error for a worker that is gone.
   void Leave(WorkerId worker, absl::Time now);
 
-  // Shard 0 applied a step; its mean loss is recorded once.
-  void OnStepApplied(int64_t step, double mean_loss, absl::Time now);
+  // Shard 0 applied a step; its mean loss is recorded once. One of another
+  // generation is left out.
+  void OnStepApplied(int64_t generation, int64_t step, double mean_loss,
+                     absl::Time now);
 
   // Asks for an early end. The last version becomes the one that the newest
   // step granted so far leads to, or the current one if nothing was granted
@@ -137,8 +117,46 @@ class Coordinator {
   // no one to wait for.
   void RequestStop(absl::Time now);
 
-  // Lets leases run out. Call now and then, at least a few times a lease.
+  // Lets leases and waits run out, and time for checkpoints come. Call now and
+  // then, at least a few times a lease.
   void Tick(absl::Time now);
+
+  // Takes what a shard says of itself, and gives its orders. Does not wait:
+  // the owner calls it again, with the same request, when orders(shard) has
+  // changed or the wait is over, which also counts as hearing of the shard.
+  // After it, work may have appeared or gone, and a manifest may be there to
+  // take. Codes: FAILED_PRECONDITION for another job, shard count or shard, an
+  // incarnation that another has taken the place of, and where servers do not
+  // attend; INVALID_ARGUMENT for incarnation 0.
+  absl::StatusOr<v1::AttendResponse> Attend(const v1::AttendRequest& request,
+                                            absl::Time now);
+  // AttendResponse.orders as of now. Any call may change them.
+  uint64_t orders(int shard) const;
+
+  // Of the servers, as workers are told it: see GetWorkResponse. 0 unless all
+  // shards are at it, and where servers do not attend.
+  int64_t generation() const;
+
+  // Asks for a checkpoint of a version soon to come, or of the last one, once
+  // the job has ended. Returns the set to ask OutcomeOf for. Codes:
+  // FAILED_PRECONDITION where none are made, UNAVAILABLE while servers are not
+  // all at one generation.
+  absl::StatusOr<uint64_t> RequestCheckpoint(absl::Time now);
+  // How it went; nothing while that is open. Of those that are over, the newest
+  // are known, others are NOT_FOUND. The set in it may be another, where the
+  // attempt was put off to the job's end.
+  std::optional<CheckpointOutcome> OutcomeOf(uint64_t set_id) const;
+
+  // The manifest of a set whose files are all written: to be written now, and
+  // then told of by OnManifestWritten. Gives it once. It lacks `job` and
+  // `written_unix_ms`, which the caller fills in (SerializeJob is
+  // server/checkpoint's), and nobody has checked that the files' intervals tile
+  // the vector: WriteManifest does.
+  std::optional<v1::CheckpointManifest> TakeManifest();
+  // The set is complete and lasts, or never will be. Changes nothing for a set
+  // that was given up meanwhile. `bytes` are those of all files.
+  void OnManifestWritten(uint64_t set_id, const absl::Status& status,
+                         int64_t bytes, absl::Time now);
 
   // Whether the phase is PHASE_ENDED.
   bool ended() const { return progress_.ended(); }

@@ -143,7 +143,8 @@ uint64_t CoordinatorHandler::GetWork(const v1::GetWorkRequest& request,
            .report = {.have_version = request.have_version(),
                       .microbatch_seconds = request.microbatch_seconds(),
                       .gives_up_last = request.gives_up_last(),
-                      .request_number = request.request_number()},
+                      .request_number = request.request_number(),
+                      .generation = request.generation()},
            .deadline = Now() + wait,
            .done = std::move(done)});
       answers = Reexamine();
@@ -172,7 +173,8 @@ absl::StatusOr<v1::RenewResponse> CoordinatorHandler::Renew(
   MutexLock lock(&mutex_);
   TESSERA_RETURN_IF_ERROR(CheckRunning());
   TESSERA_ASSIGN_OR_RETURN(
-      bool recall, coordinator_->Renew(WorkerId(request.worker_id()), Now()));
+      bool recall, coordinator_->Renew(WorkerId(request.worker_id()),
+                                       request.generation(), Now()));
   v1::RenewResponse response;
   response.set_recall(recall);
   return response;
@@ -192,8 +194,8 @@ CoordinatorHandler::ReportEvaluation(
     MutexLock lock(&mutex_);
     TESSERA_RETURN_IF_ERROR(CheckRunning());
     TESSERA_RETURN_IF_ERROR(coordinator_->ReportEvaluation(
-        WorkerId(request.worker_id()), request.version(), request.chunk_begin(),
-        scores, Now()));
+        WorkerId(request.worker_id()), request.generation(), request.version(),
+        request.chunk_begin(), scores, Now()));
     answers = Reexamine();
   }
   GiveAll(answers);
@@ -222,7 +224,7 @@ absl::StatusOr<v1::GetStatusResponse> CoordinatorHandler::GetStatus() {
 void CoordinatorHandler::OnStepApplied(int64_t step, double mean_loss) {
   // Frees no work: a worker's proof that the step is complete does.
   MutexLock lock(&mutex_);
-  coordinator_->OnStepApplied(step, mean_loss, Now());
+  coordinator_->OnStepApplied(/*generation=*/0, step, mean_loss, Now());
 }
 
 absl::Status CoordinatorHandler::RequestStop() {

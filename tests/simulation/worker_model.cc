@@ -147,7 +147,8 @@ void WorkerModel::Renew() {
   world_.network.Call<absl::StatusOr<bool>>(
       StillMember(),
       [this, id = id_](auto answer) {
-        answer(world_.coordinator->Renew(id, world_.queue.now()));
+        answer(world_.coordinator->Renew(id, /*generation=*/0,
+                                         world_.queue.now()));
       },
       [this](const absl::StatusOr<bool>& recall) {
         if (stalled_until_us_ > world_.queue.now_us()) {

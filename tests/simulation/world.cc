@@ -60,7 +60,7 @@ World::World(const Job& j, const ShardPlan& p, absl::Duration l, uint64_t seed,
             news_us_ = std::max(
                 news_us_, queue.now_us() + random.Between(0, kNewsDelayUsMax));
             queue.After(news_us_ - queue.now_us(), [this, step] {
-              coordinator->OnStepApplied(step, StepLoss(step), queue.now());
+              coordinator->OnStepApplied(0, step, StepLoss(step), queue.now());
             });
           },
           [this](const std::string& what) { Complain(what); }) {}
@@ -89,8 +89,9 @@ void World::GetWork(int who, WorkerId id, const WorkReport& report,
 
 absl::Status World::Report(int who, WorkerId id, const EvaluateGrant& work,
                            const std::vector<ChunkScore>& scores) {
-  absl::Status status = coordinator->ReportEvaluation(
-      id, work.version, work.chunk_begin, scores, queue.now());
+  absl::Status status =
+      coordinator->ReportEvaluation(id, /*generation=*/0, work.version,
+                                    work.chunk_begin, scores, queue.now());
   Note(who, "scored", work.version, work.chunk_begin, work.chunk_end,
        static_cast<int>(status.code()));
   if (!status.ok()) return status;

@@ -55,7 +55,7 @@ class CoordinatorFixture {
   }
 
   bool Recalled(WorkerId worker) {
-    const auto recall = coordinator->Renew(worker, now);
+    const auto recall = coordinator->Renew(worker, 0, now);
     REQUIRE_OK(recall);
     return *recall;
   }
@@ -66,7 +66,8 @@ class CoordinatorFixture {
     const std::vector<ChunkScore> scores(
         static_cast<size_t>(end - begin),
         {.loss_sum = loss_sum, .correct = correct});
-    return coordinator->ReportEvaluation(worker, version, begin, scores, now);
+    return coordinator->ReportEvaluation(worker, 0, version, begin, scores,
+                                         now);
   }
 
   v1::GetStatusResponse Status() const { return coordinator->Status(now); }

@@ -108,7 +108,7 @@ TEST_CASE_METHOD(Training, "a silent worker loses its range to another") {
   REQUIRE(Ask(b, 0) == "step 0 [0, 4)");
   // Whatever it calls, it learns that it is out.
   REQUIRE(Ask(a, 0) == "NOT_FOUND");
-  REQUIRE_ERROR(coordinator->Renew(a, now), kNotFound, "worker 1",
+  REQUIRE_ERROR(coordinator->Renew(a, 0, now), kNotFound, "worker 1",
                 "join again");
   REQUIRE_ERROR(Report(a, 50, 0, 1), kNotFound);
   coordinator->Leave(a, now);
@@ -250,8 +250,8 @@ TEST_CASE_METHOD(Training, "looking for work again does not extend a lease") {
   REQUIRE(Ask(c, waiting) == "none");
   for (int i = 0; i < 2; ++i) {
     now += kLease * 0.6;
-    coordinator->Renew(a, now).IgnoreError();
-    coordinator->Renew(b, now).IgnoreError();
+    coordinator->Renew(a, 0, now).IgnoreError();
+    coordinator->Renew(b, 0, now).IgnoreError();
     REQUIRE(Ask(c, waiting) == (i == 0 ? "none" : "NOT_FOUND"));
   }
 }

@@ -174,10 +174,10 @@ TEST_CASE_METHOD(Watched, "a step's loss is recorded once, early or late") {
   const WorkerId a = Join();
   Ask(a, 0);
   Ask(a, 0);
-  coordinator->OnStepApplied(0, 0.5, now);  // Not proven yet.
-  coordinator->OnStepApplied(0, 0.7, now);
+  coordinator->OnStepApplied(0, 0, 0.5, now);  // Not proven yet.
+  coordinator->OnStepApplied(0, 0, 0.7, now);
   Ask(a, 2);
-  coordinator->OnStepApplied(1, 0.25, now);  // Proven already.
+  coordinator->OnStepApplied(0, 1, 0.25, now);  // Proven already.
   const auto status = Status();
   REQUIRE(status.steps_size() == 2);
   REQUIRE(status.steps(0).step() == 0);
