@@ -6,6 +6,7 @@
 
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/check.h"
 #include "common/base/status_macros.h"
 #include "server/coordinator/work_size.h"
 
@@ -22,10 +23,20 @@ Grant ToGrant(const GrantedUnit& unit) {
                        .chunk_end = unit.range.end};
 }
 
+// The versions that the job has.
+std::vector<RestorePoint> PointsOf(const Job& job,
+                                   std::vector<RestorePoint> points) {
+  std::erase_if(points, [&job](const RestorePoint& point) {
+    return point.version < 0 || point.version > job.max_steps();
+  });
+  return points;
+}
+
 }  // namespace
 
 std::unique_ptr<Coordinator> Coordinator::Create(
     const Job& job, const CoordinatorOptions& options) {
+  TESSERA_CHECK(!options.servers_attend || options.draw_set_id != nullptr);
   return absl::WrapUnique(new Coordinator(job, options));
 }
 
@@ -33,20 +44,43 @@ Coordinator::Coordinator(const Job& job, const CoordinatorOptions& options)
     : job_(job),
       options_(options),
       members_(options.first_worker_id, options.lease),
-      progress_(job, now_) {}
+      progress_(job, now_),
+      roll_(options.shard_count, PointsOf(job, options.restore_points)),
+      plan_(job.checkpoint_policy(), options.shard_count, options.draw_set_id),
+      orders_(options.servers_attend ? options.draw_set_id() : 0) {}
+
+void Coordinator::TakeTime(absl::Time now) {
+  // The first call starts the clock.
+  if (now_ == absl::InfinitePast()) {
+    progress_.current().started = now;
+    last_advance_ = now;
+    roll_.Begin(now);
+  }
+  now_ = std::max(now_, now);
+}
 
 void Coordinator::Observe(absl::Time now) {
-  // The first call starts the clock.
-  if (now_ == absl::InfinitePast()) progress_.current().started = now;
-  now_ = std::max(now_, now);
+  TakeTime(now);
   for (WorkerId worker : members_.Expire(now_)) {
     progress_.ReleaseAll(worker, now_);
   }
+  const int64_t old_generation = roll_.generation();
+  const bool was_running = roll_.running();
+  roll_.Tick(now_);
+  FollowRoll(old_generation, was_running);
+  Settle();
+}
+
+void Coordinator::Settle() {
   EndIfStoppedAndDeserted();
+  EndIfWaitedTooLong();
+  ConsiderCheckpoint();
 }
 
 void Coordinator::EndIfStoppedAndDeserted() {
-  if (!ended() && progress_.stopping() && members_.empty()) progress_.EndNow();
+  if (!ended() && stop_requested_ && members_.empty()) {
+    progress_.EndNow(v1::END_REASON_STOPPED);
+  }
 }
 
 absl::StatusOr<Member*> Coordinator::FindMember(WorkerId worker) {
@@ -72,6 +106,8 @@ void Coordinator::Prove(int64_t version) {
       if (member != nullptr) member->microbatches_done += unit.range.size();
     }
     progress_.FinishTraining(now_);
+    last_advance_ = now_;
+    plan_.OnVersion(steps_done(), progress_.memory_at_version(), now_);
   }
 }
 
@@ -103,13 +139,13 @@ absl::StatusOr<Grant> Coordinator::GetWork(WorkerId worker,
     // other work would be lost.
     return ToGrant(*member->last_grant);
   }
-  return NextGrant(*member);
+  return running() ? NextGrant(*member) : NoGrant{};
 }
 
 void Coordinator::TakeReport(Member& member, const WorkReport& report) {
   member.last_request = report.request_number;
   member.Measure(report.microbatch_seconds);
-  Prove(report.have_version);
+  if (IsCurrent(report.generation)) Prove(report.have_version);
   if (report.gives_up_last && member.last_grant.has_value()) {
     Phase* phase = progress_.Find(member.last_grant->phase);
     if (phase != nullptr) {
@@ -120,11 +156,20 @@ void Coordinator::TakeReport(Member& member, const WorkReport& report) {
   progress_.ReleaseUnstarted(member.id, now_);
 }
 
+bool Coordinator::HasWork(const Phase& phase) const {
+  return phase.units.HasFree() &&
+         !(phase.key.is_train() && plan_.HoldsBack(phase.key.version));
+}
+
 Grant Coordinator::NextGrant(Member& member) {
+  // Before a grant makes another version possible.
+  ConsiderCheckpoint();
   Phase& current = progress_.current();
-  if (current.units.HasFree()) return GrantFrom(current, member);
+  if (current.units.HasFree()) {
+    return HasWork(current) ? GrantFrom(current, member) : NoGrant{};
+  }
   Phase* next = progress_.MakeNext(now_);
-  if (next != nullptr && next->units.HasFree()) return GrantFrom(*next, member);
+  if (next != nullptr && HasWork(*next)) return GrantFrom(*next, member);
   return NoGrant{};
 }
 
@@ -144,7 +189,7 @@ absl::StatusOr<bool> Coordinator::Renew(WorkerId worker, int64_t generation,
   Observe(now);
   if (ended()) return true;
   TESSERA_RETURN_IF_ERROR(Hear(worker));
-  if (generation != 0 && generation != this->generation()) return true;
+  if (generation != 0 && !IsCurrent(generation)) return true;
   const Phase* next = progress_.next();
   return progress_.current().units.HasFree() && next != nullptr &&
          next->units.Holds(worker);
@@ -185,8 +230,7 @@ absl::Status Coordinator::CheckScores(
   return absl::OkStatus();
 }
 
-absl::Status Coordinator::ReportEvaluation(WorkerId worker,
-                                           int64_t /*generation*/,
+absl::Status Coordinator::ReportEvaluation(WorkerId worker, int64_t generation,
                                            int64_t version, int chunk_begin,
                                            absl::Span<const ChunkScore> scores,
                                            absl::Time now) {
@@ -195,6 +239,8 @@ absl::Status Coordinator::ReportEvaluation(WorkerId worker,
   if (ended()) return absl::OkStatus();
   TESSERA_RETURN_IF_ERROR(Hear(worker));
   TESSERA_RETURN_IF_ERROR(CheckScores(version, chunk_begin, scores));
+
+  if (!IsCurrent(generation)) return absl::OkStatus();
 
   // Whoever scores a version holds it.
   Prove(version);
@@ -207,9 +253,11 @@ absl::Status Coordinator::ReportEvaluation(WorkerId worker,
     phase.tally.Add(chunk, scores[i]);
     phase.units.Finish({chunk, chunk + 1}, worker, now_);
   }
+  last_advance_ = now_;
   if (phase.tally.complete()) {
     history_.AddEvaluation(version, progress_.FinishEvaluation(now_));
   }
+  Settle();
   return absl::OkStatus();
 }
 
@@ -217,19 +265,24 @@ void Coordinator::Leave(WorkerId worker, absl::Time now) {
   Observe(now);
   members_.Remove(worker);
   progress_.ReleaseAll(worker, now_);
-  EndIfStoppedAndDeserted();
+  Settle();
 }
 
-void Coordinator::OnStepApplied(int64_t /*generation*/, int64_t step,
+void Coordinator::OnStepApplied(int64_t generation, int64_t step,
                                 double mean_loss, absl::Time now) {
   Observe(now);
+  if (options_.servers_attend && generation != roll_.generation()) return;
   history_.AddStep(step, mean_loss);
 }
 
 void Coordinator::RequestStop(absl::Time now) {
   Observe(now);
-  progress_.StopSoon(now_);
-  EndIfStoppedAndDeserted();
+  stop_requested_ = true;
+  // Before it is known where the job starts, its last version is not either.
+  if (!options_.servers_attend || roll_.generation() > 0) {
+    progress_.StopSoon(now_);
+  }
+  Settle();
 }
 
 void Coordinator::Tick(absl::Time now) { Observe(now); }

@@ -17,6 +17,12 @@
 // than the lease is no member any more, and loses all units that it held in
 // phases that are not over. What it had pushed still counts.
 //
+// Servers may go back to a checkpoint (shard_roll.h). Then the sequence goes on
+// from that version's place in it, before its evaluation, in a new generation:
+// all grants are void, and what was reported in another generation proves
+// nothing. While servers are not all at one generation nothing is granted.
+// Checkpoints are ordered by checkpoint_plan.h.
+//
 // The version that a job ends at is evaluated, and no unit of a step that
 // starts from it is ever granted: every block of every shard ends at that
 // version.
@@ -28,6 +34,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -35,26 +42,20 @@
 #include "absl/types/span.h"
 #include "common/base/strong_id.h"
 #include "common/job/job.h"
+#include "server/coordinator/checkpoint_plan.h"
 #include "server/coordinator/evaluation_tally.h"
 #include "server/coordinator/grant.h"
 #include "server/coordinator/history.h"
 #include "server/coordinator/membership.h"
 #include "server/coordinator/options.h"
 #include "server/coordinator/progress.h"
+#include "server/coordinator/shard_roll.h"
 #include "server/coordinator/unit_ledger.h"
 #include "tessera/v1/checkpoint.pb.h"
 #include "tessera/v1/coordinator.pb.h"
 #include "tessera/v1/shard.pb.h"
 
 namespace tessera {
-
-// Of one attempt to make a checkpoint, once it has come to its end.
-struct CheckpointOutcome {
-  absl::Status status;  // ABORTED, with the reason, if there is none.
-  int64_t version = 0;
-  uint64_t set_id = 0;
-  int64_t bytes = 0;  // 0 for a set that was there before this coordinator.
-};
 
 // Not thread-safe: its owner serialises calls. Times passed in may repeat or go
 // back (they are then taken as equal to the latest).
@@ -121,15 +122,17 @@ class Coordinator {
   // then, at least a few times a lease.
   void Tick(absl::Time now);
 
-  // Takes what a shard says of itself, and gives its orders. Does not wait:
-  // the owner calls it again, with the same request, when orders(shard) has
-  // changed or the wait is over, which also counts as hearing of the shard.
-  // After it, work may have appeared or gone, and a manifest may be there to
-  // take. Codes: FAILED_PRECONDITION for another job, shard count or shard, an
+  // Takes what a shard says of itself, and gives its orders. Does not wait: the
+  // owner calls it again, with the same request, when orders(shard) has changed
+  // or the wait is over, which also counts as hearing of the shard. Waits of
+  // more than MaxAttendWait would make it seem silent. After it, work may have
+  // appeared or gone, and a manifest may be there to take. Codes:
+  // FAILED_PRECONDITION for another job, shard count or shard, an
   // incarnation that another has taken the place of, and where servers do not
   // attend; INVALID_ARGUMENT for incarnation 0.
   absl::StatusOr<v1::AttendResponse> Attend(const v1::AttendRequest& request,
                                             absl::Time now);
+  absl::Duration MaxAttendWait() const;
   // AttendResponse.orders as of now. Any call may change them.
   uint64_t orders(int shard) const;
 
@@ -169,9 +172,31 @@ class Coordinator {
  private:
   Coordinator(const Job& job, const CoordinatorOptions& options);
 
-  // Every call starts with it: takes the time, and lets leases run out.
+  void TakeTime(absl::Time now);
+  // Every call starts with it: takes the time, and does what is due.
   void Observe(absl::Time now);
+  // Every call that changes anything ends with it.
+  void Settle();
   void EndIfStoppedAndDeserted();
+  // The wait policy; see coordinator_waits.cc.
+  void EndIfWaitedTooLong();
+  std::vector<Awaited> ServerWaits(absl::Time now) const;
+  absl::Duration ReportAfter() const;
+
+  // For servers; see coordinator_shards.cc.
+  absl::Status CheckAttendance(const v1::AttendRequest& request) const;
+  v1::AttendResponse OrdersNow() const;
+  // Whether the last orders that it saw are of this generation.
+  bool Follows(const v1::AttendRequest& request) const;
+  // Takes up what has become of the roll since it was of these.
+  void FollowRoll(int64_t old_generation, bool was_running);
+  void GoBack();
+  CheckpointPlan::Stand Stand() const;
+  void ConsiderCheckpoint();
+  // Whether work can be granted.
+  bool running() const { return !options_.servers_attend || roll_.running(); }
+  // Whether what was reported in that generation holds in this one.
+  bool IsCurrent(int64_t generation) const;
   // Codes: NOT_FOUND.
   absl::StatusOr<Member*> FindMember(WorkerId worker);
   // The worker was heard of just now. Codes: NOT_FOUND.
@@ -181,6 +206,8 @@ class Coordinator {
   void Prove(int64_t version);
   void TakeReport(Member& member, const WorkReport& report);
   Grant NextGrant(Member& member);
+  // Whether the phase has units that may be granted.
+  bool HasWork(const Phase& phase) const;
   Grant GrantFrom(Phase& phase, Member& member);
   absl::Status CheckScores(int64_t version, int chunk_begin,
                            absl::Span<const ChunkScore> scores) const;
@@ -188,6 +215,8 @@ class Coordinator {
   // For Status; see coordinator_status.cc.
   void AddWorkers(absl::Time now, v1::GetStatusResponse& status) const;
   void AddWaiting(absl::Time now, v1::GetStatusResponse& status) const;
+  void AddOverdueWork(absl::Time now, v1::GetStatusResponse& status) const;
+  void AddServers(absl::Time now, v1::GetStatusResponse& status) const;
   std::string Holdings(WorkerId worker) const;
   absl::Duration Patience(const Unit& unit) const;
 
@@ -198,6 +227,20 @@ class Coordinator {
   Membership members_;
   Progress progress_;
   History history_;
+  ShardRoll roll_;
+  CheckpointPlan plan_;
+  v1::CoordinatorState pending_state_;  // Of the manifest that was taken.
+
+  bool stop_requested_ = false;
+  // When training or an evaluation last got further, or could begin to.
+  absl::Time last_advance_ = absl::InfinitePast();
+
+  // Numbers what servers were told. It starts at random, so that orders of two
+  // coordinators are never taken for each other's.
+  uint64_t orders_ = 0;
+  uint64_t generation_orders_ = 0;  // The first of this generation.
+  int64_t ordered_generation_ = 0;
+  uint64_t ordered_capture_ = 0;
 };
 
 }  // namespace tessera

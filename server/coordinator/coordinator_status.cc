@@ -26,14 +26,17 @@ v1::GetStatusResponse Coordinator::Status(absl::Time now) const {
   v1::GetStatusResponse status;
   status.set_job_name(job_.proto().name());
   status.set_job_fingerprint(job_.fingerprint());
-  status.set_phase(PhaseOf(progress_.current().key, ended()));
+  status.set_phase(running() || ended()
+                       ? PhaseOf(progress_.current().key, ended())
+                       : v1::PHASE_RECOVERING);
   status.set_steps_done(steps_done());
   status.set_steps_total(progress_.last_version());
   status.set_steps_per_epoch(job_.steps_per_epoch());
   status.set_shard_count(options_.shard_count);
   status.set_end_reason(progress_.end_reason());
   AddWorkers(std::max(now, now_), status);
-  if (!ended()) AddWaiting(std::max(now, now_), status);
+  AddWaiting(std::max(now, now_), status);
+  if (options_.servers_attend) AddServers(std::max(now, now_), status);
   history_.WriteTo(status);
   return status;
 }
@@ -86,6 +89,35 @@ absl::Duration Coordinator::Patience(const Unit& unit) const {
 
 void Coordinator::AddWaiting(absl::Time now,
                              v1::GetStatusResponse& status) const {
+  if (!ended() && running()) AddOverdueWork(now, status);
+  const absl::Duration patience = ReportAfter();
+  for (const Awaited& wait : ServerWaits(now)) {
+    if (now - wait.since < patience) continue;
+    v1::Waiting& waiting = *status.add_waiting();
+    waiting.set_work(wait.what);
+    if (wait.since > absl::InfinitePast()) {
+      waiting.set_waiting_ms(absl::ToInt64Milliseconds(now - wait.since));
+    }
+  }
+}
+
+void Coordinator::AddServers(absl::Time now,
+                             v1::GetStatusResponse& status) const {
+  status.set_generation(generation());
+  roll_.WriteTo(now, status);
+  v1::CheckpointStatus& checkpoint = *status.mutable_checkpoint();
+  checkpoint.set_enabled(options_.makes_checkpoints);
+  plan_.WriteTo(checkpoint);
+  const RestorePoint* newest = roll_.newest();
+  checkpoint.set_newest_version(newest != nullptr ? newest->version : -1);
+  if (newest != nullptr && options_.describe_set != nullptr) {
+    checkpoint.set_newest_folder(
+        options_.describe_set(newest->version, newest->set_id));
+  }
+}
+
+void Coordinator::AddOverdueWork(absl::Time now,
+                                 v1::GetStatusResponse& status) const {
   const Phase& current = progress_.current();
   for (const Unit& unit : current.units.units()) {
     if (unit.state == UnitState::kDone) continue;

@@ -29,6 +29,20 @@ void History::AddEvaluation(int64_t version, const EvaluationResult& result) {
   Append(std::move(record), evaluations_);
 }
 
+void History::Restart(const v1::CoordinatorState& state) {
+  steps_.assign(state.steps().begin(), state.steps().end());
+  evaluations_.assign(state.evaluations().begin(), state.evaluations().end());
+}
+
+void History::WriteTo(int64_t version, v1::CoordinatorState& state) const {
+  for (const v1::StepRecord& record : steps_) {
+    if (record.step() < version) *state.add_steps() = record;
+  }
+  for (const v1::EvaluationRecord& record : evaluations_) {
+    if (record.version() < version) *state.add_evaluations() = record;
+  }
+}
+
 void History::WriteTo(v1::GetStatusResponse& status) const {
   status.mutable_steps()->Assign(steps_.begin(), steps_.end());
   status.mutable_evaluations()->Assign(evaluations_.begin(),

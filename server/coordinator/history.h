@@ -8,6 +8,7 @@
 #include <deque>
 
 #include "server/coordinator/evaluation_tally.h"
+#include "tessera/v1/checkpoint.pb.h"
 #include "tessera/v1/coordinator.pb.h"
 
 namespace tessera {
@@ -21,6 +22,11 @@ class History {
   // Steps come in order; one at or below the newest is a repeat and left out.
   void AddStep(int64_t step, double mean_loss);
   void AddEvaluation(int64_t version, const EvaluationResult& result);
+
+  // Goes on from what had been recorded when `state` was written.
+  void Restart(const v1::CoordinatorState& state);
+  // Fills in `steps` and `evaluations`, with what comes before `version`.
+  void WriteTo(int64_t version, v1::CoordinatorState& state) const;
 
   // Fills in `steps` and `evaluations`.
   void WriteTo(v1::GetStatusResponse& status) const;

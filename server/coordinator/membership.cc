@@ -46,6 +46,10 @@ std::vector<WorkerId> Membership::Expire(absl::Time now) {
   return expired;
 }
 
+void Membership::ForgetGrants() {
+  for (auto& [id, member] : members_) member.last_grant.reset();
+}
+
 double Membership::MeanMeasuredSpeed() const {
   double sum = 0;
   int measured = 0;

@@ -55,6 +55,9 @@ class Membership {
   // Removes those that were silent for longer than the lease, and names them.
   std::vector<WorkerId> Expire(absl::Time now);
 
+  // What was granted counts no more.
+  void ForgetGrants();
+
   // In order of joining.
   const std::map<WorkerId, Member>& all() const { return members_; }
   bool empty() const { return members_.empty(); }

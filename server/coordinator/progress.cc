@@ -60,6 +60,7 @@ void Progress::FinishTraining(absl::Time now) {
   current_ = std::move(*MakeNext(now));
   current_.started = now;
   next_.reset();
+  memory_at_version_ = rules_.memory();
 }
 
 EvaluationResult Progress::FinishEvaluation(absl::Time now) {
@@ -77,9 +78,23 @@ EvaluationResult Progress::FinishEvaluation(absl::Time now) {
   if (key.has_value()) {
     current_ = MakePhase(*key, now);
   } else {
-    EndNow();
+    EndNow(v1::END_REASON_STOPPED);
   }
   return result;
+}
+
+void Progress::Restart(int64_t version, const StopMemory& memory,
+                       absl::Time now) {
+  rules_.Restart(memory);
+  memory_at_version_ = memory;
+  last_version_ = std::max(last_version_, version);
+  const PhaseKind kind = IsEvaluated(job_, version, last_version_)
+                             ? PhaseKind::kEvaluate
+                             : PhaseKind::kTrain;
+  current_ = MakePhase({kind, version}, now);
+  next_.reset();
+  evaluated_version_ = -1;
+  end_reason_ = v1::END_REASON_UNSPECIFIED;
 }
 
 void Progress::StopSoon(absl::Time now) {
@@ -91,7 +106,7 @@ void Progress::StopSoon(absl::Time now) {
   if (next_.has_value() && !next_->units.ever_leased()) next_.reset();
   if (!current_.key.is_train() || current_.key.version < last_version_) return;
   if (evaluated_version_ == last_version_) {
-    EndNow();
+    EndNow(v1::END_REASON_STOPPED);
   } else {
     current_ = MakePhase({PhaseKind::kEvaluate, last_version_}, now);
   }

@@ -66,8 +66,14 @@ class Progress {
   // Makes the newest version that can exist the last one. Ends the job when
   // that is evaluated already. A second call changes nothing.
   void StopSoon(absl::Time now);
-  // Ends the job as stopped.
-  void EndNow() { end_reason_ = v1::END_REASON_STOPPED; }
+  void EndNow(v1::EndReason reason) { end_reason_ = reason; }
+
+  // Goes back to `version`, before its evaluation, with nothing granted; a job
+  // that has ended goes on. The last version stays what it is (but for one that
+  // is below `version`), and so does a wish to stop.
+  void Restart(int64_t version, const StopMemory& memory, absl::Time now);
+  // What stop rules looked back on when the current version was reached.
+  const StopMemory& memory_at_version() const { return memory_at_version_; }
 
   bool stopping() const { return stopping_; }
   bool ended() const { return end_reason_ != v1::END_REASON_UNSPECIFIED; }
@@ -78,6 +84,7 @@ class Progress {
 
   const Job& job_;
   StopRules rules_;
+  StopMemory memory_at_version_;
   Phase current_;
   std::optional<Phase> next_;
   int64_t last_version_;

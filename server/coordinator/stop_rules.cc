@@ -1,6 +1,21 @@
 #include "server/coordinator/stop_rules.h"
 
+#include <cmath>
+
 namespace tessera {
+
+StopMemory StopMemoryOf(const v1::CoordinatorState& state) {
+  StopMemory memory;
+  if (state.has_best_loss()) memory.best_loss = state.best_loss();
+  memory.without_improvement = state.without_improvement();
+  return memory;
+}
+
+void SetStopMemory(const StopMemory& memory, v1::CoordinatorState& state) {
+  state.set_has_best_loss(std::isfinite(memory.best_loss));
+  state.set_best_loss(state.has_best_loss() ? memory.best_loss : 0);
+  state.set_without_improvement(memory.without_improvement);
+}
 
 v1::EndReason StopRules::AfterEvaluation(int64_t version,
                                          const EvaluationResult& result) {
@@ -22,12 +37,12 @@ v1::EndReason StopRules::AfterEvaluation(int64_t version,
 
 bool StopRules::OnPlateau(double loss) {
   if (!stop_.has_plateau()) return false;
-  if (loss < best_loss_ - double{stop_.plateau().min_improvement()}) {
-    best_loss_ = loss;
-    without_improvement_ = 0;
+  if (loss < memory_.best_loss - double{stop_.plateau().min_improvement()}) {
+    memory_.best_loss = loss;
+    memory_.without_improvement = 0;
     return false;
   }
-  return ++without_improvement_ >= stop_.plateau().evaluations();
+  return ++memory_.without_improvement >= stop_.plateau().evaluations();
 }
 
 }  // namespace tessera

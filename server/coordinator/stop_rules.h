@@ -8,10 +8,25 @@
 #include <limits>
 
 #include "server/coordinator/evaluation_tally.h"
+#include "tessera/v1/checkpoint.pb.h"
 #include "tessera/v1/coordinator.pb.h"
 #include "tessera/v1/job.pb.h"
 
 namespace tessera {
+
+// What the rules look back on.
+struct StopMemory {
+  // As of the last evaluation that improved it by more than min_improvement:
+  // many small improvements may still add up to one.
+  double best_loss = std::numeric_limits<double>::infinity();
+  int without_improvement = 0;
+
+  friend bool operator==(const StopMemory&, const StopMemory&) = default;
+};
+
+// The fields of `state` that hold it.
+StopMemory StopMemoryOf(const v1::CoordinatorState& state);
+void SetStopMemory(const StopMemory& memory, v1::CoordinatorState& state);
 
 // Not thread-safe.
 class StopRules {
@@ -26,15 +41,16 @@ class StopRules {
   v1::EndReason AfterEvaluation(int64_t version,
                                 const EvaluationResult& result);
 
+  const StopMemory& memory() const { return memory_; }
+  // Goes on from there.
+  void Restart(const StopMemory& memory) { memory_ = memory; }
+
  private:
   bool OnPlateau(double loss);
 
   const v1::Stop stop_;
   const int64_t max_steps_;
-  // As of the last evaluation that improved it by more than min_improvement:
-  // many small improvements may still add up to one.
-  double best_loss_ = std::numeric_limits<double>::infinity();
-  int without_improvement_ = 0;
+  StopMemory memory_;
 };
 
 }  // namespace tessera
