@@ -30,6 +30,9 @@ class CallQueues {
   void Start(
       const std::function<void(grpc::ServerCompletionQueue& queue)>& await);
 
+  // One of them, for calls of the server's own. From Start to Finish.
+  grpc::CompletionQueue& any() { return *queues_.front(); }
+
   // Waits for the threads. Repeats do nothing.
   void Finish();
 

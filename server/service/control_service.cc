@@ -52,17 +52,21 @@ ServeMessage AtOnce(Handle handle) {
     service.Request##Method(context, message, responder, queue, queue, tag); \
   }
 
-EndWait ServeGetWork(CoordinatorHandler& handler,
-                     const FragmentedBytes& message, const ReplyDone& done) {
-  const auto request = Parse<v1::GetWorkRequest>(message);
-  if (!request.ok()) {
-    done(request.status());
-    return nullptr;
-  }
-  const uint64_t ticket = handler.GetWork(
-      *request,
-      [done](absl::StatusOr<v1::GetWorkResponse> work) { Reply(work, done); });
-  return [&handler, ticket] { handler.CancelWait(ticket); };
+// A method that may wait: begin(request, done) gives the wait's ticket, and
+// calls done(response).
+template <typename Request, typename Begin>
+ServeMessage Waiting(CoordinatorHandler* handler, Begin begin) {
+  return [handler, begin](const FragmentedBytes& message,
+                          const ReplyDone& done) -> EndWait {
+    const absl::StatusOr<Request> request = Parse<Request>(message);
+    if (!request.ok()) {
+      done(request.status());
+      return nullptr;
+    }
+    const uint64_t ticket = begin(
+        *request, [done](const auto& response) { Reply(response, done); });
+    return [handler, ticket] { handler->CancelWait(ticket); };
+  };
 }
 
 absl::StatusOr<v1::JoinResponse> Join(CoordinatorHandler& handler,
@@ -104,9 +108,10 @@ void ControlService::AddCoordinatorMethods(CoordinatorHandler* handler,
       AtOnce<v1::JoinRequest>(
           [handler](const auto& request) { return Join(*handler, request); }));
   add(TESSERA_REQUEST(coordination_, GetWork),
-      [handler](const FragmentedBytes& message, const ReplyDone& done) {
-        return ServeGetWork(*handler, message, done);
-      });
+      Waiting<v1::GetWorkRequest>(
+          handler, [handler](const auto& request, auto done) {
+            return handler->GetWork(request, std::move(done));
+          }));
   add(TESSERA_REQUEST(coordination_, Renew),
       AtOnce<v1::RenewRequest>(
           [handler](const auto& request) { return handler->Renew(request); }));
@@ -120,6 +125,17 @@ void ControlService::AddCoordinatorMethods(CoordinatorHandler* handler,
   add(TESSERA_REQUEST(coordination_, GetStatus),
       AtOnce<v1::GetStatusRequest>(
           [handler](const auto&) { return handler->GetStatus(); }));
+  add(TESSERA_REQUEST(attendance_, Attend),
+      Waiting<v1::AttendRequest>(
+          handler, [handler](const auto& request, auto done) {
+            return handler->Attend(request, std::move(done));
+          }));
+  add(TESSERA_REQUEST(administration_, WriteCheckpoint),
+      Waiting<v1::WriteCheckpointRequest>(
+          handler, [handler](const auto&, auto done) {
+            spdlog::info("asked for a checkpoint");
+            return handler->WriteCheckpoint(std::move(done));
+          }));
 }
 
 void ControlService::AddAdminMethods(AdminHandler& handler) {
@@ -140,6 +156,7 @@ void ControlService::AddAdminMethods(AdminHandler& handler) {
 
 void ControlService::Register(grpc::ServerBuilder& builder) {
   builder.RegisterService(&coordination_);
+  builder.RegisterService(&attendance_);
   builder.RegisterService(&administration_);
 }
 

@@ -1,4 +1,4 @@
-// The coordinator's and the admin service's glue to gRPC: thin.
+// The coordinator's, the shard and the admin service's glue to gRPC: thin.
 
 #ifndef TESSERA_SERVER_SERVICE_CONTROL_SERVICE_H_
 #define TESSERA_SERVER_SERVICE_CONTROL_SERVICE_H_
@@ -14,6 +14,7 @@
 #include "server/service/unary_call.h"
 #include "tessera/v1/admin.grpc.pb.h"
 #include "tessera/v1/coordinator.grpc.pb.h"
+#include "tessera/v1/shard.grpc.pb.h"
 
 namespace tessera {
 
@@ -42,14 +43,20 @@ class ControlService {
                   v1::CoordinatorService::WithRawMethod_Leave<
                       v1::CoordinatorService::WithRawMethod_GetStatus<
                           v1::CoordinatorService::Service>>>>>>;
+  using Attendance =
+      v1::ShardService::WithRawMethod_Attend<v1::ShardService::Service>;
   using Administration = v1::AdminService::WithRawMethod_GetServerInfo<
-      v1::AdminService::WithRawMethod_StopJob<v1::AdminService::Service>>;
+      v1::AdminService::WithRawMethod_StopJob<
+          v1::AdminService::WithRawMethod_WriteCheckpoint<
+              v1::AdminService::Service>>>;
 
+  // Methods that only the coordinator's server has.
   void AddCoordinatorMethods(CoordinatorHandler* handler, int shard);
   void AddAdminMethods(AdminHandler& handler);
 
   LiveCount& live_calls_;
   Coordination coordination_;
+  Attendance attendance_;
   Administration administration_;
   std::vector<UnaryCall::Method> methods_;
 };

@@ -1,6 +1,5 @@
 #include "server/service/coordinator_handler.h"
 
-#include <algorithm>
 #include <utility>
 #include <variant>
 
@@ -32,25 +31,16 @@ void Fill(const EndGrant& grant, v1::GetWorkResponse& response) {
   response.mutable_ended()->set_reason(grant.reason);
 }
 
-v1::GetWorkResponse ToResponse(const Grant& grant) {
-  v1::GetWorkResponse response;
-  std::visit([&response](const auto& g) { Fill(g, response); }, grant);
-  return response;
-}
-
-void GiveAll(const std::vector<std::function<void()>>& answers) {
-  for (const auto& answer : answers) answer();
-}
-
 }  // namespace
 
 CoordinatorHandler::CoordinatorHandler(const Job& job,
                                        std::unique_ptr<Coordinator> coordinator,
                                        const CoordinatorOptions& options,
-                                       Clock clock)
+                                       Clock clock, ManifestTaker take_manifest)
     : job_(job),
       options_(options),
       clock_(std::move(clock)),
+      take_manifest_(std::move(take_manifest)),
       coordinator_(std::move(coordinator)),
       last_tick_(clock_()) {}
 
@@ -88,40 +78,35 @@ absl::StatusOr<v1::JoinResponse> CoordinatorHandler::Join(
   return response;
 }
 
-bool CoordinatorHandler::TryAnswer(Wait& wait, absl::Time now,
-                                   Answers& answers) {
-  const absl::StatusOr<Grant> grant =
-      coordinator_->GetWork(wait.worker, wait.report, now);
-  // What was reported counts once, however often the call is looked at.
-  wait.report.microbatch_seconds = 0;
-  wait.report.gives_up_last = false;
-  if (!grant.ok()) {
-    answers.push_back(
-        [done = std::move(wait.done), why = grant.status()] { done(why); });
-    return true;
-  }
-  if (std::holds_alternative<NoGrant>(*grant) && now < wait.deadline) {
-    return false;
-  }
-  answers.push_back([done = std::move(wait.done),
-                     response = ToResponse(*grant)] { done(response); });
-  return true;
-}
-
-CoordinatorHandler::Answers CoordinatorHandler::Reexamine() {
-  Answers answers;
-  const absl::Time now = Now();
-  size_t before;
-  do {
-    // A grant to one may open the next phase to another.
-    before = answers.size();
-    std::vector<Wait> waiting;
-    for (Wait& wait : waits_) {
-      if (!TryAnswer(wait, now, answers)) waiting.push_back(std::move(wait));
+CoordinatorHandler::Wait CoordinatorHandler::WaitForWork(
+    const v1::GetWorkRequest& request, GetWorkDone done) {
+  Wait wait;
+  wait.deadline = DeadlineAfter(request.wait_ms());
+  wait.fail = done;
+  const auto report = std::make_shared<WorkReport>(
+      WorkReport{.have_version = request.have_version(),
+                 .microbatch_seconds = request.microbatch_seconds(),
+                 .gives_up_last = request.gives_up_last(),
+                 .request_number = request.request_number(),
+                 .generation = request.generation()});
+  wait.look = [this, worker = WorkerId(request.worker_id()), report,
+               deadline = wait.deadline, done = std::move(done)](absl::Time now)
+                  ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) -> Answer {
+    const absl::StatusOr<Grant> grant =
+        coordinator_->GetWork(worker, *report, now);
+    // What was reported counts once, however often the call is looked at.
+    report->microbatch_seconds = 0;
+    report->gives_up_last = false;
+    if (!grant.ok()) return [done, why = grant.status()] { done(why); };
+    if (std::holds_alternative<NoGrant>(*grant) && now < deadline) {
+      return nullptr;
     }
-    waits_ = std::move(waiting);
-  } while (answers.size() > before && !waits_.empty());
-  return answers;
+    v1::GetWorkResponse response;
+    std::visit([&response](const auto& g) { Fill(g, response); }, *grant);
+    response.set_generation(coordinator_->generation());
+    return [done, response = std::move(response)] { done(response); };
+  };
+  return wait;
 }
 
 uint64_t CoordinatorHandler::GetWork(const v1::GetWorkRequest& request,
@@ -133,20 +118,7 @@ uint64_t CoordinatorHandler::GetWork(const v1::GetWorkRequest& request,
     if (absl::Status status = CheckRunning(); !status.ok()) {
       answers.push_back([done = std::move(done), status] { done(status); });
     } else {
-      const absl::Duration wait =
-          std::clamp(absl::Milliseconds(request.wait_ms()),
-                     absl::ZeroDuration(), kMaxWait);
-      ticket = ++last_ticket_;
-      waits_.push_back(
-          {.ticket = ticket,
-           .worker = WorkerId(request.worker_id()),
-           .report = {.have_version = request.have_version(),
-                      .microbatch_seconds = request.microbatch_seconds(),
-                      .gives_up_last = request.gives_up_last(),
-                      .request_number = request.request_number(),
-                      .generation = request.generation()},
-           .deadline = Now() + wait,
-           .done = std::move(done)});
+      ticket = Add(WaitForWork(request, std::move(done)));
       answers = Reexamine();
     }
   }
@@ -154,27 +126,13 @@ uint64_t CoordinatorHandler::GetWork(const v1::GetWorkRequest& request,
   return ticket;
 }
 
-void CoordinatorHandler::CancelWait(uint64_t ticket) {
-  GetWorkDone done;
-  {
-    MutexLock lock(&mutex_);
-    const auto wait =
-        std::find_if(waits_.begin(), waits_.end(),
-                     [ticket](const Wait& w) { return w.ticket == ticket; });
-    if (wait == waits_.end()) return;
-    done = std::move(wait->done);
-    waits_.erase(wait);
-  }
-  done(absl::CancelledError("the caller gave up waiting for work"));
-}
-
 absl::StatusOr<v1::RenewResponse> CoordinatorHandler::Renew(
     const v1::RenewRequest& request) {
   MutexLock lock(&mutex_);
   TESSERA_RETURN_IF_ERROR(CheckRunning());
-  TESSERA_ASSIGN_OR_RETURN(
-      bool recall, coordinator_->Renew(WorkerId(request.worker_id()),
-                                       request.generation(), Now()));
+  TESSERA_ASSIGN_OR_RETURN(bool recall,
+                           coordinator_->Renew(WorkerId(request.worker_id()),
+                                               request.generation(), Now()));
   v1::RenewResponse response;
   response.set_recall(recall);
   return response;
@@ -221,10 +179,11 @@ absl::StatusOr<v1::GetStatusResponse> CoordinatorHandler::GetStatus() {
   return coordinator_->Status(Now());
 }
 
-void CoordinatorHandler::OnStepApplied(int64_t step, double mean_loss) {
+void CoordinatorHandler::OnStepApplied(int64_t generation, int64_t step,
+                                       double mean_loss) {
   // Frees no work: a worker's proof that the step is complete does.
   MutexLock lock(&mutex_);
-  coordinator_->OnStepApplied(/*generation=*/0, step, mean_loss, Now());
+  coordinator_->OnStepApplied(generation, step, mean_loss, Now());
 }
 
 absl::Status CoordinatorHandler::RequestStop() {
@@ -237,52 +196,6 @@ absl::Status CoordinatorHandler::RequestStop() {
   }
   GiveAll(answers);
   return absl::OkStatus();
-}
-
-void CoordinatorHandler::Tick() {
-  Answers answers;
-  {
-    MutexLock lock(&mutex_);
-    last_tick_ = Now();
-    coordinator_->Tick(last_tick_);
-    answers = Reexamine();
-  }
-  GiveAll(answers);
-}
-
-absl::Time CoordinatorHandler::NextDue() const {
-  absl::Time due = last_tick_ + options_.lease / 4;
-  for (const Wait& wait : waits_) due = std::min(due, wait.deadline);
-  return due;
-}
-
-void CoordinatorHandler::RunTimer() {
-  while (true) {
-    {
-      MutexLock lock(&mutex_);
-      const absl::Time due = NextDue();
-      // A wait that ends before that may come.
-      const auto changed = [this, due]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-        return stopping_ || NextDue() < due;
-      };
-      const bool early = mutex_.AwaitFor(changed, due - Now());
-      if (stopping_) return;
-      if (early) continue;
-    }
-    Tick();
-  }
-}
-
-void CoordinatorHandler::Stop() {
-  std::vector<Wait> waits;
-  {
-    MutexLock lock(&mutex_);
-    stopping_ = true;
-    waits.swap(waits_);
-  }
-  for (const Wait& wait : waits) {
-    wait.done(absl::UnavailableError("the coordinator's server is stopping"));
-  }
 }
 
 }  // namespace tessera

@@ -16,24 +16,36 @@
 #include "common/base/mutex.h"
 #include "common/job/job.h"
 #include "server/coordinator/coordinator.h"
+#include "tessera/v1/admin.pb.h"
+#include "tessera/v1/checkpoint.pb.h"
 #include "tessera/v1/coordinator.pb.h"
+#include "tessera/v1/shard.pb.h"
 
 namespace tessera {
 
-// Called exactly once, perhaps before GetWork returns, on any thread that calls
-// the handler; never while a lock is held.
+// Called exactly once, perhaps before the call returns, on any thread that
+// calls the handler; never while a lock is held.
 using GetWorkDone = std::function<void(absl::StatusOr<v1::GetWorkResponse>)>;
+using AttendDone = std::function<void(absl::StatusOr<v1::AttendResponse>)>;
+using WriteCheckpointDone =
+    std::function<void(absl::StatusOr<v1::WriteCheckpointResponse>)>;
 
-// Thread-safe. Codes of all calls: those listed in coordinator.proto, and
-// UNAVAILABLE after Stop.
+// Takes a manifest to be written, under the same conditions, but as often as
+// there is one; without blocking.
+using ManifestTaker = std::function<void(v1::CheckpointManifest)>;
+
+// Thread-safe. Codes of all calls: those listed in coordinator.proto,
+// shard.proto and admin.proto, and UNAVAILABLE after Stop.
 class CoordinatorHandler {
  public:
   using Clock = std::function<absl::Time()>;
 
   // `job` must outlive the handler. `options` are those that the coordinator
   // was made with. The clock is called under the handler's lock.
+  // `take_manifest` may be null where no checkpoints are made.
   CoordinatorHandler(const Job& job, std::unique_ptr<Coordinator> coordinator,
-                     const CoordinatorOptions& options, Clock clock);
+                     const CoordinatorOptions& options, Clock clock,
+                     ManifestTaker take_manifest = nullptr);
 
   absl::StatusOr<v1::JoinResponse> Join(const v1::JoinRequest& request);
 
@@ -42,6 +54,17 @@ class CoordinatorHandler {
   // most kMaxWait) are over. Returns a ticket for CancelWait.
   uint64_t GetWork(const v1::GetWorkRequest& request, GetWorkDone done);
   static constexpr absl::Duration kMaxWait = absl::Seconds(60);
+
+  // A call waits while the shard has no other orders than those it has seen,
+  // for `wait_ms` (at most kMaxWait). A later call of the same shard ends the
+  // wait of an earlier one. Returns a ticket for CancelWait.
+  uint64_t Attend(const v1::AttendRequest& request, AttendDone done);
+
+  // Waits for the checkpoint to be complete, or to have failed, for
+  // kMaxCheckpointWait at most: DEADLINE_EXCEEDED then. Returns a ticket for
+  // CancelWait; the checkpoint is made all the same.
+  uint64_t WriteCheckpoint(WriteCheckpointDone done);
+  static constexpr absl::Duration kMaxCheckpointWait = absl::Minutes(15);
 
   // Answers a waiting call with CANCELLED; does nothing to one that is
   // answered.
@@ -54,7 +77,9 @@ class CoordinatorHandler {
   absl::StatusOr<v1::GetStatusResponse> GetStatus();
 
   // See the coordinator's methods of these names.
-  void OnStepApplied(int64_t step, double mean_loss);
+  void OnStepApplied(int64_t generation, int64_t step, double mean_loss);
+  void OnManifestWritten(uint64_t set_id, const absl::Status& status,
+                         int64_t bytes);
   absl::Status RequestStop();
 
   // Lets leases and waits run out by the clock.
@@ -68,29 +93,53 @@ class CoordinatorHandler {
   void Stop();
 
  private:
+  // An answer that is ready, to be given once the lock is released; null while
+  // there is none.
+  using Answer = std::function<void()>;
+  using Answers = std::vector<Answer>;
   struct Wait {
     uint64_t ticket = 0;
-    WorkerId worker;
-    WorkReport report;
     absl::Time deadline;
-    GetWorkDone done;
+    // Looks, under the lock, whether the call can be answered.
+    std::function<Answer(absl::Time now)> look;
+    // Answers with an error, not under the lock.
+    std::function<void(const absl::Status&)> fail;
+    // Whose attendance it is; -1 for other calls.
+    int shard = -1;
+    uint64_t incarnation = 0;
   };
-  // Answers that are ready, to be given once the lock is released.
-  using Answers = std::vector<std::function<void()>>;
 
   absl::Status CheckRunning() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Time Now() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return clock_();
   }
+  // When that time after now is over, within bounds.
+  absl::Time DeadlineAfter(int64_t wait_ms) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Time NextDue() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool TryAnswer(Wait& wait, absl::Time now, Answers& answers)
+
+  // Lets a call wait. Returns its ticket.
+  uint64_t Add(Wait wait) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Takes waits out that the condition holds for.
+  std::vector<Wait> Remove(const std::function<bool(const Wait&)>& condition)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Looks at all waiting calls again. Call after every change of state.
   Answers Reexamine() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  static void GiveAll(const Answers& answers);
+
+  Wait WaitForWork(const v1::GetWorkRequest& request, GetWorkDone done)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Wait WaitForOrders(const v1::AttendRequest& request, AttendDone done)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Wait WaitForCheckpoint(uint64_t set_id, WriteCheckpointDone done)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::StatusOr<v1::WriteCheckpointResponse> ToResponse(
+      const CheckpointOutcome& outcome) const;
 
   const Job& job_;
   const CoordinatorOptions options_;
   const Clock clock_;
+  const ManifestTaker take_manifest_;
 
   mutable Mutex mutex_;
   const std::unique_ptr<Coordinator> coordinator_ ABSL_PT_GUARDED_BY(mutex_);

@@ -33,10 +33,11 @@ size_t MaxLentPerStream(const ShardPlan& plan, int shard) {
 
 std::unique_ptr<CoordinatorHandler> MakeCoordinatorHandler(
     const Job& job, std::unique_ptr<Coordinator> coordinator,
-    const CoordinatorOptions& options) {
+    const EndpointOptions& options) {
   if (coordinator == nullptr) return nullptr;
   return std::make_unique<CoordinatorHandler>(job, std::move(coordinator),
-                                              options, absl::Now);
+                                              options.coordinator, absl::Now,
+                                              options.take_manifest);
 }
 
 // Says what to do where an address cannot be listened on.
@@ -70,8 +71,8 @@ Endpoint::Endpoint(const Job& job, const ShardPlan& plan, int shard,
     : plan_(plan),
       store_(store),
       parameter_handler_(job, plan_, shard, store, options.tracer),
-      coordinator_handler_(MakeCoordinatorHandler(job, std::move(coordinator),
-                                                  options.coordinator)),
+      coordinator_handler_(
+          MakeCoordinatorHandler(job, std::move(coordinator), options)),
       admin_handler_({.job = job,
                       .plan = plan_,
                       .shard = shard,
@@ -90,7 +91,7 @@ Endpoint::Endpoint(const Job& job, const ShardPlan& plan, int shard,
       health_service_(live_calls_) {
   if (coordinator_handler_ == nullptr) return;
   store_.SetStepListener([this](int64_t step, double mean_loss) {
-    coordinator_handler_->OnStepApplied(step, mean_loss);
+    coordinator_handler_->OnStepApplied(/*generation=*/0, step, mean_loss);
   });
 }
 

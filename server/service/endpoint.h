@@ -41,6 +41,8 @@ struct EndpointOptions {
   std::string listen = "127.0.0.1:0";
   ChannelSecurity security;
   CoordinatorOptions coordinator;
+  // See CoordinatorHandler.
+  ManifestTaker take_manifest;
   std::string device_name;
   // None by default.
   ServerMemory memory = {.why_not = "this server shares no memory"};
@@ -48,7 +50,7 @@ struct EndpointOptions {
   Tracer* tracer = nullptr;
 };
 
-// Serves from Start to Shutdown: the three services of tessera.v1, the standard
+// Serves from Start to Shutdown: the services of tessera.v1, the standard
 // health service, and reflection. Start and Shutdown are for one thread.
 class Endpoint {
  public:
@@ -65,6 +67,12 @@ class Endpoint {
 
   // "host:port", with the port that is really listened on.
   const std::string& address() const { return address_; }
+
+  // Null on other shards than 0.
+  CoordinatorHandler* coordinator() { return coordinator_handler_.get(); }
+
+  // For calls that this server makes; they must have ended before Shutdown.
+  grpc::CompletionQueue& queue() { return queues_.any(); }
 
   // Ends every wait with UNAVAILABLE, and what has not ended after `grace` with
   // CANCELLED; shuts the store down. Repeats do nothing.

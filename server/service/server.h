@@ -3,8 +3,10 @@
 #ifndef TESSERA_SERVER_SERVICE_SERVER_H_
 #define TESSERA_SERVER_SERVICE_SERVER_H_
 
+#include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -13,8 +15,14 @@
 #include "common/plan/shard_plan.h"
 #include "common/rpc/credentials.h"
 #include "common/shm/shm_use.h"
+#include "common/storage/posix_storage.h"
+#include "common/storage/storage.h"
 #include "common/trace/trace.h"
+#include "server/coordinator/options.h"
+#include "server/service/checkpoint_keeper.h"
+#include "server/service/coordinator_link.h"
 #include "server/service/endpoint.h"
+#include "server/service/shard_agent.h"
 #include "server/shard/shard_store.h"
 
 namespace tessera {
@@ -32,6 +40,20 @@ struct ServerOptions {
   // Of the coordinator, which shard 0's server has.
   absl::Duration lease = absl::Seconds(10);
   uint64_t first_worker_id = 1;
+
+  // Whether this server, as all others of the job then, attends the
+  // coordinator: it serves when that says so, and recovers with the others.
+  bool servers_attend = false;
+  // Shard 0's server, "host:port": for other shards that attend.
+  std::string coordinator;
+  // A folder that all of the job's servers share; empty for no checkpoints. For
+  // servers that attend.
+  std::string checkpoint_dir;
+  // Of the checkpoints; null for the file system. Must outlive the server.
+  Storage* storage = nullptr;
+  // See ShardAgentOptions.
+  std::function<void(const absl::Status&)> on_refused;
+
   // Records what is done with blocks, unless it is null; must outlive the
   // server.
   Tracer* tracer = nullptr;
@@ -40,8 +62,10 @@ struct ServerOptions {
 // Serves from Start to Shutdown or destruction. For one thread.
 class Server {
  public:
-  // Codes: INVALID_ARGUMENT for a shard that the job does not have; those of
-  // MakeDevice, MakeServerMemory, ShardStore::Create and Endpoint::Start.
+  // Codes: INVALID_ARGUMENT for a shard that the job does not have, or options
+  // that do not go together; those of MakeDevice, MakeServerMemory,
+  // ShardStore::Create, Endpoint::Start and, with checkpoints, of
+  // FindRestorePoints.
   static absl::StatusOr<std::unique_ptr<Server>> Start(
       Job job, const ServerOptions& options);
 
@@ -52,18 +76,33 @@ class Server {
   const ShardPlan& plan() const { return plan_; }
   ShardStore& store() { return *store_; }
 
-  // See Endpoint::Shutdown.
-  void Shutdown() { endpoint_->Shutdown(); }
+  // See Endpoint::Shutdown; gives up a restore or the writing of a checkpoint.
+  void Shutdown();
+  ~Server();
 
  private:
-  Server(Job job, const ShardPlan& plan, std::unique_ptr<Device> device)
-      : job_(std::move(job)), plan_(plan), device_(std::move(device)) {}
+  Server(Job job, const ShardPlan& plan, std::unique_ptr<Device> device,
+         const ServerOptions& options);
+
+  absl::Status Listen(const ServerOptions& options);
+  absl::StatusOr<CoordinatorOptions> MakeCoordinatorOptions(
+      const ServerOptions& options);
+  void MakeKeeper(const std::string& root,
+                  const std::vector<RestorePoint>& there);
+  absl::Status Attend(const ServerOptions& options);
 
   const Job job_;
   const ShardPlan plan_;
   const std::unique_ptr<Device> device_;
+  PosixStorage file_system_;
+  Storage& storage_;
   std::unique_ptr<ShardStore> store_;
+  // On shard 0, with checkpoints.
+  std::unique_ptr<CheckpointKeeper> keeper_;
   std::unique_ptr<Endpoint> endpoint_;
+  // Where servers attend.
+  std::unique_ptr<CoordinatorLink> link_;
+  std::unique_ptr<ShardAgent> agent_;
 };
 
 }  // namespace tessera

@@ -205,7 +205,7 @@ TEST_CASE("stopping ends every wait, and all later calls") {
 
 TEST_CASE("the losses of applied steps are in the status") {
   Fixture f;
-  f.handler.OnStepApplied(0, 0.25);
+  f.handler.OnStepApplied(/*generation=*/0, 0, 0.25);
   const auto status = f.handler.GetStatus();
   REQUIRE_OK(status);
   REQUIRE(status->steps_size() == 1);
