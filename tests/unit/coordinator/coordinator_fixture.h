@@ -21,10 +21,18 @@ class CoordinatorFixture {
   static constexpr absl::Duration kLease = absl::Seconds(10);
 
   explicit CoordinatorFixture(const TestJobOptions& options,
-                              const v1::Stop& extra_stop = {})
-      : job(MakeJob(options, extra_stop)),
-        coordinator(Coordinator::Create(
-            job, {.lease = kLease, .first_worker_id = 1, .shard_count = 2})) {}
+                              const v1::Stop& extra_stop = {},
+                              const v1::Operation& operation = {},
+                              const CoordinatorOptions& servers = {})
+      : job(MakeJob(options, extra_stop, operation)),
+        coordinator(Coordinator::Create(job, Complete(servers))) {}
+
+  static CoordinatorOptions Complete(CoordinatorOptions options) {
+    options.lease = kLease;
+    options.first_worker_id = 1;
+    options.shard_count = 2;
+    return options;
+  }
 
   WorkerId Join(const std::string& label = "worker") {
     auto worker = coordinator->Join(label, now);
@@ -73,12 +81,14 @@ class CoordinatorFixture {
   v1::GetStatusResponse Status() const { return coordinator->Status(now); }
 
   const Job job;
-  const std::unique_ptr<Coordinator> coordinator;
+  std::unique_ptr<Coordinator> coordinator;
   absl::Time now = absl::FromUnixSeconds(1000);
 
  private:
-  static Job MakeJob(const TestJobOptions& options, const v1::Stop& extra) {
+  static Job MakeJob(const TestJobOptions& options, const v1::Stop& extra,
+                     const v1::Operation& operation) {
     v1::Job proto = MakeTestJob(options).proto();
+    *proto.mutable_operation() = operation;
     proto.mutable_stop()->MergeFrom(extra);
     return *Job::Create(std::move(proto));
   }
