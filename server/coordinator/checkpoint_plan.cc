@@ -26,7 +26,7 @@ void CheckpointPlan::Begin(absl::Time now) {
 
 void CheckpointPlan::Consider(const Stand& stand, absl::Time now) {
   PutOffUnreachable(stand);
-  if (attempt_.has_value()) return;
+  if (attempt_.has_value() || !stand.servers_there) return;
   if (stand.ended) {
     ConsiderLast(stand, now);
   } else {

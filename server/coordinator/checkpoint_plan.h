@@ -63,6 +63,7 @@ class CheckpointPlan {
     int64_t newest_possible = 0;  // No block is beyond it.
     int64_t last_version = 0;     // Where the job ends, at the latest.
     bool ended = false;
+    bool servers_there = true;     // All of them, able to take part.
     int64_t restore_version = -1;  // Of the newest complete set.
     StopMemory memory;             // As `version` was reached.
   };

@@ -102,10 +102,16 @@ v1::AttendResponse Coordinator::OrdersNow() const {
 uint64_t Coordinator::orders(int /*shard*/) const { return orders_; }
 
 CheckpointPlan::Stand Coordinator::Stand() const {
+  // A job that ended because a server is away cannot have that one's part.
+  const bool servers_there =
+      roll_.running() &&
+      (progress_.end_reason() != v1::END_REASON_WAITED_TOO_LONG ||
+       roll_.Waits(now_, ReportAfter()).empty());
   return {.version = steps_done(),
           .newest_possible = progress_.NewestPossibleVersion(),
           .last_version = progress_.last_version(),
           .ended = ended(),
+          .servers_there = servers_there,
           .restore_version =
               roll_.newest() != nullptr ? roll_.newest()->version : -1,
           .memory = progress_.memory_at_version()};
@@ -113,12 +119,7 @@ CheckpointPlan::Stand Coordinator::Stand() const {
 
 void Coordinator::ConsiderCheckpoint() {
   if (!options_.servers_attend) return;
-  // A job that ended because a server is away cannot have that one's part.
-  const bool all_there =
-      roll_.running() &&
-      (progress_.end_reason() != v1::END_REASON_WAITED_TOO_LONG ||
-       roll_.Waits(now_, ReportAfter()).empty());
-  if (options_.makes_checkpoints && all_there) plan_.Consider(Stand(), now_);
+  if (options_.makes_checkpoints) plan_.Consider(Stand(), now_);
 
   const uint64_t capture = plan_.capture().set_id();
   if (roll_.generation() == ordered_generation_ &&
