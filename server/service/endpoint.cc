@@ -90,9 +90,10 @@ Endpoint::Endpoint(const Job& job, const ShardPlan& plan, int shard,
                        live_calls_),
       health_service_(live_calls_) {
   if (coordinator_handler_ == nullptr) return;
-  store_.SetStepListener([this](int64_t step, double mean_loss) {
-    coordinator_handler_->OnStepApplied(/*generation=*/0, step, mean_loss);
-  });
+  store_.SetStepListener(
+      [this](int64_t generation, int64_t step, double mean_loss) {
+        coordinator_handler_->OnStepApplied(generation, step, mean_loss);
+      });
 }
 
 absl::Status Endpoint::Listen(const Job& job, const EndpointOptions& options) {

@@ -150,7 +150,8 @@ absl::StatusOr<PushResult> ParameterHandler::Contribute(
        .step = request.step(),
        .range = {request.microbatch_begin(), request.microbatch_end()},
        .worker = WorkerId(request.worker_id()),
-       .loss_sum = request.loss_sum()},
+       .loss_sum = request.loss_sum(),
+       .generation = request.generation()},
       payload);
   if (result.ok()) span.Rename(NameOf(result->outcome));
   return result;
@@ -182,7 +183,8 @@ std::optional<PullTicket> ParameterHandler::Pull(const v1::PullRequest& request,
   };
   const int block = request.block();
   return PullTicket{block,
-                    store_.Pull(block, request.version(), std::move(answer))};
+                    store_.Pull(block, request.version(), std::move(answer),
+                                request.generation())};
 }
 
 std::optional<PullTicket> ParameterHandler::PushPull(
@@ -271,7 +273,8 @@ PullTicket ParameterHandler::Await(const v1::PushPullRequest& request,
     done(std::move(reply));
   };
   const int block = request.block();
-  return {block, store_.Pull(block, version, std::move(answer))};
+  return {block,
+          store_.Pull(block, version, std::move(answer), request.generation())};
 }
 
 template <typename Reply>

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/check.h"
 #include "common/base/status_macros.h"
 #include "server/shard/finite.h"
 
@@ -31,8 +32,27 @@ absl::Status AddBuffer(const BufferRef& buffer, Stream& stream,
 
 }  // namespace
 
-absl::Status Block::CheckServing() const {
-  return stopped_ ? Stopping() : absl::OkStatus();
+absl::Status Block::CheckServing(int64_t generation) const {
+  if (stopped_) return Stopping();
+  if (suspended_) return NotServed();
+  if (generation == 0 || generation == generation_) return absl::OkStatus();
+  if (generation < generation_) {
+    return absl::AbortedError(absl::StrCat(
+        "block ", index_, ": generation ", generation,
+        " is over, the servers are in generation ", generation_,
+        ": they had to start from an earlier version; ask the coordinator for "
+        "work"));
+  }
+  return absl::UnavailableError(
+      absl::StrCat("block ", index_, ": this server is still in generation ",
+                   generation_, ", not yet in generation ", generation));
+}
+
+absl::Status Block::NotServed() const {
+  return absl::UnavailableError(
+      absl::StrCat("block ", index_,
+                   " is not served until the coordinator has said from which "
+                   "version to start, and that is loaded"));
 }
 
 absl::Status Block::CheckValues(const Contribution& contribution,
@@ -59,7 +79,7 @@ absl::Status Block::NotFinite(const Contribution& contribution,
 absl::StatusOr<Block::PushDone> Block::Push(const Contribution& contribution,
                                             const FragmentedBytes& payload) {
   MutexLock lock(&mutex_);
-  TESSERA_RETURN_IF_ERROR(CheckServing());
+  TESSERA_RETURN_IF_ERROR(CheckServing(contribution.generation));
   const int64_t newest = state_.newest().version;
   if (contribution.step > newest) {
     return absl::OutOfRangeError(
@@ -67,7 +87,8 @@ absl::StatusOr<Block::PushDone> Block::Push(const Contribution& contribution,
                      ": a gradient for step ", contribution.step, " of worker ",
                      contribution.worker.value(), " comes too early"));
   }
-  PushDone done{.result = {PushOutcome::kDuplicate, newest}};
+  PushDone done{.result = {PushOutcome::kDuplicate, newest},
+                .generation = generation_};
   BlockAggregator::Result sum{.outcome = BlockAggregator::Outcome::kDuplicate};
   if (contribution.step == newest) {
     TESSERA_ASSIGN_OR_RETURN(sum, aggregator_.Add(contribution.range, payload,
@@ -134,11 +155,13 @@ absl::StatusOr<BlockVersion> Block::Find(int64_t version) const {
 }
 
 std::optional<PullAnswer> Block::Pull(int64_t version, uint64_t ticket,
-                                      PullCallback done) {
+                                      PullCallback done, int64_t generation) {
   MutexLock lock(&mutex_);
-  if (stopped_) return PullAnswer{std::move(done), Stopping()};
+  if (absl::Status status = CheckServing(generation); !status.ok()) {
+    return PullAnswer{std::move(done), std::move(status)};
+  }
   if (version == state_.newest().version + 1) {
-    waits_.push_back({ticket, std::move(done)});
+    waits_.push_back({ticket, std::move(done), generation});
     return std::nullopt;
   }
   return PullAnswer{std::move(done), Find(version)};
@@ -163,6 +186,47 @@ std::vector<PullAnswer> Block::Shutdown() {
   return EndWaits(Stopping());
 }
 
+std::vector<PullAnswer> Block::Suspend() {
+  MutexLock lock(&mutex_);
+  suspended_ = true;
+  std::vector<PullAnswer> answers;
+  for (Wait& wait : waits_) {
+    answers.push_back({std::move(wait.done), NotServed()});
+    if (wait.generation == 0) continue;
+    answers.back().result = absl::AbortedError(absl::StrCat(
+        "block ", index_, ": the wait in generation ", wait.generation,
+        " is over, the servers start anew; ask the coordinator for work"));
+  }
+  waits_.clear();
+  return answers;
+}
+
+bool Block::Clear(bool keep_initial) {
+  MutexLock lock(&mutex_);
+  TESSERA_CHECK(suspended_);
+  aggregator_.Clear();
+  if (keep_initial && began_initial_ && state_.newest().version == 0 &&
+      state_.has_values()) {
+    return true;
+  }
+  state_.LetGo();
+  return false;
+}
+
+void Block::Install(BlockState state, bool is_initial) {
+  MutexLock lock(&mutex_);
+  TESSERA_CHECK(suspended_);
+  state_ = std::move(state);
+  began_initial_ = is_initial;
+}
+
+void Block::Resume(int64_t generation) {
+  MutexLock lock(&mutex_);
+  TESSERA_CHECK(state_.has_values());
+  generation_ = generation;
+  suspended_ = false;
+}
+
 std::vector<PullAnswer> Block::EndWaits(
     const absl::StatusOr<BlockVersion>& result) {
   std::vector<PullAnswer> answers;
@@ -178,6 +242,10 @@ int64_t Block::newest_version() const {
 
 absl::Status Block::AddToDigest(Stream& stream, Sha256& digest) const {
   MutexLock lock(&mutex_);
+  if (!state_.has_values()) {
+    AddNumber(-1, digest);
+    return absl::OkStatus();
+  }
   const BlockSnapshot newest = state_.Snapshot();
   AddNumber(newest.parameters.version, digest);
   AddNumber(state_.previous().buffers == nullptr ? 0 : 1, digest);

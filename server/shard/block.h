@@ -36,12 +36,13 @@ class Block {
  public:
   struct PushDone {
     PushResult result;
-    double loss_sum = 0;  // Of the whole step, with kCompleted.
+    int64_t generation = 0;  // In which it was counted.
+    double loss_sum = 0;     // Of the whole step, with kCompleted.
     std::vector<PullAnswer> answers;
   };
 
   // `index` is among all blocks of the job, `elements` in its flat vector.
-  // Payloads come in `push_encoding`.
+  // Payloads come in `push_encoding`. `state` is the job's initial one.
   Block(int index, const Interval& elements, v1::Encoding push_encoding,
         BlockState state, BlockAggregator aggregator)
       : index_(index),
@@ -51,6 +52,7 @@ class Block {
         aggregator_(std::move(aggregator)) {}
 
   int index() const { return index_; }
+  const Interval& elements() const { return elements_; }
   size_t payload_bytes() const {
     return static_cast<size_t>(elements_.size()) *
            BytesPerValue(push_encoding_);
@@ -64,13 +66,23 @@ class Block {
   // Gives the answer at once, or keeps `done` until the version is there, under
   // `ticket`. As ShardStore::Pull.
   std::optional<PullAnswer> Pull(int64_t version, uint64_t ticket,
-                                 PullCallback done);
+                                 PullCallback done, int64_t generation);
 
   // The end of the wait, if it still goes on.
   std::optional<PullAnswer> Cancel(uint64_t ticket);
 
   // Ends every wait and refuses all that comes later.
   std::vector<PullAnswer> Shutdown();
+
+  // Ends every wait and refuses all that comes until Resume.
+  std::vector<PullAnswer> Suspend();
+  // The way to Resume, for one thread: forgets partial sums, and the state,
+  // whose memory is free then, unless it is the job's initial one and
+  // `keep_initial`. Gives whether it was kept.
+  bool Clear(bool keep_initial);
+  // In place of what was cleared.
+  void Install(BlockState state, bool is_initial);
+  void Resume(int64_t generation);
 
   int64_t newest_version() const;
 
@@ -82,6 +94,7 @@ class Block {
   struct Wait {
     uint64_t ticket;
     PullCallback done;
+    int64_t generation;
   };
 
   // INVALID_ARGUMENT for a payload with a value that is none.
@@ -90,7 +103,10 @@ class Block {
   // Why the sum was not finite.
   absl::Status NotFinite(const Contribution& contribution,
                          const FragmentedBytes& payload) const;
-  absl::Status CheckServing() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status NotServed() const;
+  // Whether a request of that generation may be looked at.
+  absl::Status CheckServing(int64_t generation) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Runs the optimizer on the step's total and answers who waited for it. Gives
   // false, with nothing changed, when the total is not finite.
   absl::StatusOr<bool> Complete(const BlockAggregator::Result& sum,
@@ -113,6 +129,10 @@ class Block {
   // All wait for the version after the newest.
   std::vector<Wait> waits_ ABSL_GUARDED_BY(mutex_);
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+  bool suspended_ ABSL_GUARDED_BY(mutex_) = false;
+  int64_t generation_ ABSL_GUARDED_BY(mutex_) = 0;
+  // Whether state_ came from the job's initial one.
+  bool began_initial_ ABSL_GUARDED_BY(mutex_) = true;
 };
 
 }  // namespace tessera

@@ -8,6 +8,13 @@
 
 namespace tessera {
 
+BlockState::BlockState(v1::Encoding pull_encoding, const Optimizer& optimizer,
+                       const BlockMemory& memory)
+    : pull_encoding_(pull_encoding), optimizer_(&optimizer), memory_(memory) {
+  TESSERA_CHECK(pull_encoding == v1::ENCODING_FLOAT32 ||
+                pull_encoding == v1::ENCODING_BFLOAT16);
+}
+
 absl::StatusOr<VersionBuffers> BlockState::MakeBuffers(size_t elements) const {
   VersionBuffers buffers;
   TESSERA_ASSIGN_OR_RETURN(buffers.values,
@@ -27,26 +34,53 @@ void BlockState::Encode(const VersionBuffers& buffers) {
       static_cast<uint8_t*>(buffers.encoded.data()));
 }
 
+absl::Status BlockState::SetValues(size_t elements, int64_t version,
+                                   FillSection fill, Stream& stream) {
+  TESSERA_ASSIGN_OR_RETURN(VersionBuffers buffers, MakeBuffers(elements));
+  TESSERA_RETURN_IF_ERROR(fill(0, {buffers.values.floats(), elements}));
+  Encode(buffers);
+  if (memory_.device_values != nullptr) {
+    const size_t bytes = buffers.values.bytes();
+    TESSERA_ASSIGN_OR_RETURN(device_values_, memory_.device_values->Get(bytes));
+    TESSERA_RETURN_IF_ERROR(
+        stream.Copy(device_values_.data(), buffers.values.data(), bytes));
+    // Either may go when a later part fails.
+    TESSERA_RETURN_IF_ERROR(stream.Synchronize());
+  }
+  newest_.parameters = {
+      version, std::make_shared<const VersionBuffers>(std::move(buffers))};
+  return absl::OkStatus();
+}
+
+absl::StatusOr<BufferRef> BlockState::MakeSlot(size_t elements, int section,
+                                               FillSection fill,
+                                               Stream& stream) const {
+  const size_t bytes = elements * sizeof(float);
+  TESSERA_ASSIGN_OR_RETURN(BufferRef slot, memory_.slots->Get(bytes));
+  if (memory_.device_values == nullptr) {
+    TESSERA_RETURN_IF_ERROR(fill(section, {slot.floats(), elements}));
+    return slot;
+  }
+  // By way of memory in which a version will lie later.
+  TESSERA_ASSIGN_OR_RETURN(const BufferRef host, memory_.values->Get(bytes));
+  TESSERA_RETURN_IF_ERROR(fill(section, {host.floats(), elements}));
+  TESSERA_RETURN_IF_ERROR(stream.Copy(slot.data(), host.data(), bytes));
+  TESSERA_RETURN_IF_ERROR(stream.Synchronize());
+  return slot;
+}
+
 absl::StatusOr<BlockState> BlockState::Create(size_t elements, Fill fill,
                                               v1::Encoding pull_encoding,
                                               const Optimizer& optimizer,
                                               const BlockMemory& memory,
                                               Stream& stream) {
-  TESSERA_CHECK(pull_encoding == v1::ENCODING_FLOAT32 ||
-                pull_encoding == v1::ENCODING_BFLOAT16);
   BlockState state(pull_encoding, optimizer, memory);
-  TESSERA_ASSIGN_OR_RETURN(VersionBuffers buffers, state.MakeBuffers(elements));
-  fill({buffers.values.floats(), elements});
-  Encode(buffers);
-  if (memory.device_values != nullptr) {
-    const size_t bytes = buffers.values.bytes();
-    TESSERA_ASSIGN_OR_RETURN(state.device_values_,
-                             memory.device_values->Get(bytes));
-    TESSERA_RETURN_IF_ERROR(
-        stream.Copy(state.device_values_.data(), buffers.values.data(), bytes));
-  }
-  state.newest_.parameters.buffers =
-      std::make_shared<const VersionBuffers>(std::move(buffers));
+  const auto fill_parameters = [fill](int, absl::Span<float> values) {
+    fill(values);
+    return absl::OkStatus();
+  };
+  TESSERA_RETURN_IF_ERROR(
+      state.SetValues(elements, /*version=*/0, fill_parameters, stream));
   for (int i = 0; i < optimizer.slot_count(); ++i) {
     const size_t bytes = elements * sizeof(float);
     TESSERA_ASSIGN_OR_RETURN(BufferRef slot, memory.slots->Get(bytes));
@@ -55,6 +89,29 @@ absl::StatusOr<BlockState> BlockState::Create(size_t elements, Fill fill,
   }
   TESSERA_RETURN_IF_ERROR(stream.Synchronize());
   return state;
+}
+
+absl::StatusOr<BlockState> BlockState::Restore(size_t elements, int64_t version,
+                                               FillSection fill,
+                                               v1::Encoding pull_encoding,
+                                               const Optimizer& optimizer,
+                                               const BlockMemory& memory,
+                                               Stream& stream) {
+  BlockState state(pull_encoding, optimizer, memory);
+  TESSERA_RETURN_IF_ERROR(state.SetValues(elements, version, fill, stream));
+  for (int i = 0; i < optimizer.slot_count(); ++i) {
+    TESSERA_ASSIGN_OR_RETURN(BufferRef slot,
+                             state.MakeSlot(elements, 1 + i, fill, stream));
+    state.newest_.slots.push_back(std::move(slot));
+  }
+  return state;
+}
+
+void BlockState::LetGo() {
+  newest_.parameters.buffers.reset();
+  newest_.slots.clear();
+  previous_.buffers.reset();
+  device_values_ = BufferRef();
 }
 
 absl::StatusOr<BufferRef> BlockState::UseDeviceValues(

@@ -71,6 +71,9 @@ struct BlockSnapshot {
 class BlockState {
  public:
   using Fill = absl::FunctionRef<void(absl::Span<float> values)>;
+  // Section 0 is the parameters, 1 + i optimizer slot i.
+  using FillSection =
+      absl::FunctionRef<absl::Status(int section, absl::Span<float> values)>;
 
   // Version 0, of `elements` values that `fill` writes; optimizer state 0.
   // `pull_encoding` is that of payloads. `optimizer` and the pools must outlive
@@ -80,6 +83,15 @@ class BlockState {
                                            const Optimizer& optimizer,
                                            const BlockMemory& memory,
                                            Stream& stream);
+
+  // Likewise, but a version that was reached elsewhere: `fill` writes all of
+  // it, a section at a time, or says why it cannot.
+  static absl::StatusOr<BlockState> Restore(size_t elements, int64_t version,
+                                            FillSection fill,
+                                            v1::Encoding pull_encoding,
+                                            const Optimizer& optimizer,
+                                            const BlockMemory& memory,
+                                            Stream& stream);
 
   // The optimizer's step, from `gradient`, the sum over all microbatches. The
   // version before the newest is let go. Gives false, with nothing changed,
@@ -96,15 +108,22 @@ class BlockState {
 
   BlockSnapshot Snapshot() const { return newest_; }
 
+  // Gives up its share of all memory. What is left knows its version, but has
+  // no values, and is only fit to be assigned to.
+  void LetGo();
+  bool has_values() const { return newest_.parameters.buffers != nullptr; }
+
  private:
   BlockState(v1::Encoding pull_encoding, const Optimizer& optimizer,
-             const BlockMemory& memory)
-      : pull_encoding_(pull_encoding),
-        optimizer_(&optimizer),
-        memory_(memory) {}
+             const BlockMemory& memory);
 
   // Buffers for one version of `elements` values.
   absl::StatusOr<VersionBuffers> MakeBuffers(size_t elements) const;
+  // Makes `version` the newest, from section 0 of `fill`.
+  absl::Status SetValues(size_t elements, int64_t version, FillSection fill,
+                         Stream& stream);
+  absl::StatusOr<BufferRef> MakeSlot(size_t elements, int section,
+                                     FillSection fill, Stream& stream) const;
   // Points `update` at the values' place in device memory, if they have one of
   // their own; gives the new ones' place.
   absl::StatusOr<BufferRef> UseDeviceValues(BlockUpdate& update) const;

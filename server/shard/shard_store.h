@@ -109,15 +109,18 @@ class ShardStore {
   // its microbatches (meaningful on shard 0, which owns block 0). Called once a
   // step, in order, from a completing thread, outside any lock, and before the
   // completing push answers the pulls that waited for it.
-  // Not called for steps of a generation that is over.
-  using StepListener = std::function<void(int64_t step, double mean_loss)>;
+  // Not called for steps of a generation that is over; but a call that has
+  // begun may go on while Restore returns.
+  using StepListener =
+      std::function<void(int64_t generation, int64_t step, double mean_loss)>;
 
   // Fills in elements [first, first + values.size()) of the flat vector.
   using ParameterSource =
       std::function<void(int64_t first, absl::Span<float> values)>;
 
-  // Version 0 comes from `initial`, which must give finite values; without it
-  // it is drawn as the job says. Versions lie in memory of `version_memory` as
+  // Version 0 comes from `initial`, which must give finite values, and again
+  // when Restore goes back to it; without it it is drawn as the job says.
+  // Versions lie in memory of `version_memory` as
   // far as that reaches. `device` and `job` must outlive the store and
   // every version that it gave. Codes: INVALID_ARGUMENT when `shard` is not of
   // `plan`, or the plan has not as many elements as the job;
@@ -189,8 +192,10 @@ class ShardStore {
   // gives the values; null, with version 0, for the job's initial state (free
   // where the store is at version 0 and nothing was pushed yet). On an error
   // the store is left suspended. Codes: those of `source` and of
-  // common/device/device.h; INVALID_ARGUMENT for a generation or version that
-  // cannot be. One thread at a time.
+  // common/device/device.h; and, with nothing changed, INVALID_ARGUMENT for a
+  // generation or version that cannot be, UNAVAILABLE after Shutdown. Memory of
+  // the old state is used again for the new one; versions that were given stay
+  // as they are. One thread at a time, with Suspend.
   virtual absl::Status Restore(int64_t generation, int64_t version,
                                const SectionSource& source) = 0;
 

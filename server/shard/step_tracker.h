@@ -20,17 +20,23 @@ namespace tessera {
 // calls.
 class StepTracker {
  public:
-  using Listener = std::function<void(int64_t step, double mean_loss)>;
+  using Listener =
+      std::function<void(int64_t generation, int64_t step, double mean_loss)>;
 
   explicit StepTracker(int block_count) : block_count_(block_count) {}
 
   // Before the first BlockCompleted.
   void SetListener(Listener listener) { listener_ = std::move(listener); }
 
-  // Once for each block and step, from 0 on; news of one block may overtake
-  // each other. `mean_loss` is taken from the one block that `has_loss`, if
-  // there is one.
-  void BlockCompleted(int64_t step, bool has_loss, double mean_loss);
+  // Once for each block and step of a generation; news of one block may
+  // overtake each other. `mean_loss` is taken from the one block that
+  // `has_loss`, if there is one. Of a generation that is over, it is ignored.
+  void BlockCompleted(int64_t generation, int64_t step, bool has_loss,
+                      double mean_loss);
+
+  // Every block goes on with `next_step`, in `generation`. Steps of the one
+  // before are told of no more; but a call that has begun may still go on.
+  void Reset(int64_t generation, int64_t next_step);
 
  private:
   struct Step {
@@ -38,6 +44,7 @@ class StepTracker {
     double mean_loss = 0;
   };
   struct Event {
+    int64_t generation;
     int64_t step;
     double mean_loss;
   };
@@ -51,6 +58,7 @@ class StepTracker {
   Listener listener_;
 
   Mutex mutex_;
+  int64_t generation_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t next_step_ ABSL_GUARDED_BY(mutex_) = 0;
   std::map<int64_t, Step> open_ ABSL_GUARDED_BY(mutex_);
   std::deque<Event> due_ ABSL_GUARDED_BY(mutex_);

@@ -36,7 +36,7 @@ class Lockstep {
       stores_.push_back(*std::move(store));
     }
     stores_[0]->SetStepListener(
-        [this](int64_t step, double) { store_steps_.push_back(step); });
+        [this](int64_t, int64_t step, double) { store_steps_.push_back(step); });
   }
 
   ~Lockstep() {

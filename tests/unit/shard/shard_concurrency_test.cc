@@ -71,7 +71,7 @@ TEST_CASE("workers on threads end with the bits of one who does it all") {
   }
   TestShards shards(job, MakeTestPlan(job, 2));
   std::atomic<int64_t> steps_heard = 0;
-  shards.store(0).SetStepListener([&](int64_t step, double mean_loss) {
+  shards.store(0).SetStepListener([&](int64_t, int64_t step, double mean_loss) {
     if (step == steps_heard && mean_loss == 1) ++steps_heard;
   });
   std::vector<absl::Status> results(kWorkers);

@@ -191,8 +191,10 @@ TEST_CASE("a callback may call the store again") {
 TEST_CASE("the listener hears of a step once every block has done it") {
   Harness h;
   std::vector<std::pair<int64_t, double>> heard;
-  h.store().SetStepListener(
-      [&](int64_t step, double loss) { heard.emplace_back(step, loss); });
+  h.store().SetStepListener([&](int64_t generation, int64_t step, double loss) {
+    REQUIRE(generation == 0);
+    heard.emplace_back(step, loss);
+  });
   REQUIRE_OK(h.Push(0, {0, 1}, 0, 3));
   REQUIRE_OK(h.Push(0, {1, 2}, 0, 5));
   // Only block 0's loss counts.
@@ -207,7 +209,7 @@ TEST_CASE("the listener hears of a step before the last block is answered") {
   Harness h({.parameters = 16});
   std::vector<std::string> order;
   h.store().SetStepListener(
-      [&](int64_t, double) { order.push_back("listener"); });
+      [&](int64_t, int64_t, double) { order.push_back("listener"); });
   h.store().Pull(0, 1, [&](Answer) { order.push_back("answer"); });
   h.Complete(0);
   REQUIRE(order == std::vector<std::string>{"listener", "answer"});

@@ -13,55 +13,58 @@ using Heard = std::vector<std::pair<int64_t, double>>;
 TEST_CASE("a step is told of once all blocks are done, with its loss") {
   StepTracker tracker(3);
   Heard heard;
-  tracker.SetListener(
-      [&](int64_t step, double loss) { heard.emplace_back(step, loss); });
-  tracker.BlockCompleted(0, false, 9);
-  tracker.BlockCompleted(0, true, 0.5);
+  tracker.SetListener([&](int64_t, int64_t step, double loss) {
+    heard.emplace_back(step, loss);
+  });
+  tracker.BlockCompleted(0, 0, false, 9);
+  tracker.BlockCompleted(0, 0, true, 0.5);
   REQUIRE(heard.empty());
-  tracker.BlockCompleted(0, false, 9);
+  tracker.BlockCompleted(0, 0, false, 9);
   REQUIRE(heard == Heard{{0, 0.5}});
 }
 
 TEST_CASE("steps are told of in order, although news overtakes news") {
   StepTracker tracker(2);
   Heard heard;
-  tracker.SetListener(
-      [&](int64_t step, double loss) { heard.emplace_back(step, loss); });
-  tracker.BlockCompleted(1, true, 11);
-  tracker.BlockCompleted(0, false, 0);
-  tracker.BlockCompleted(1, false, 0);
-  tracker.BlockCompleted(2, true, 12);
+  tracker.SetListener([&](int64_t, int64_t step, double loss) {
+    heard.emplace_back(step, loss);
+  });
+  tracker.BlockCompleted(0, 1, true, 11);
+  tracker.BlockCompleted(0, 0, false, 0);
+  tracker.BlockCompleted(0, 1, false, 0);
+  tracker.BlockCompleted(0, 2, true, 12);
   REQUIRE(heard.empty());
-  tracker.BlockCompleted(0, true, 10);
+  tracker.BlockCompleted(0, 0, true, 10);
   REQUIRE(heard == Heard{{0, 10}, {1, 11}});
 }
 
 TEST_CASE("a whole step waits for the one before it") {
   StepTracker tracker(1);
   Heard heard;
-  tracker.SetListener(
-      [&](int64_t step, double loss) { heard.emplace_back(step, loss); });
-  tracker.BlockCompleted(1, true, 11);
+  tracker.SetListener([&](int64_t, int64_t step, double loss) {
+    heard.emplace_back(step, loss);
+  });
+  tracker.BlockCompleted(0, 1, true, 11);
   REQUIRE(heard.empty());
-  tracker.BlockCompleted(0, true, 10);
+  tracker.BlockCompleted(0, 0, true, 10);
   REQUIRE(heard == Heard{{0, 10}, {1, 11}});
 }
 
 TEST_CASE("a listener may cause the next step") {
   StepTracker tracker(1);
   Heard heard;
-  tracker.SetListener([&](int64_t step, double loss) {
+  tracker.SetListener([&](int64_t, int64_t step, double loss) {
     heard.emplace_back(step, loss);
-    if (step < 3) tracker.BlockCompleted(step + 1, true, loss + 1);
+    if (step < 3) tracker.BlockCompleted(0, step + 1, true, loss + 1);
   });
-  tracker.BlockCompleted(0, true, 0);
+  tracker.BlockCompleted(0, 0, true, 0);
   REQUIRE(heard == Heard{{0, 0}, {1, 1}, {2, 2}, {3, 3}});
 }
 
 TEST_CASE("no listener is fine") {
   StepTracker tracker(1);
-  tracker.BlockCompleted(0, true, 1);
-  tracker.BlockCompleted(1, true, 1);
+  tracker.BlockCompleted(0, 0, true, 1);
+  tracker.BlockCompleted(0, 1, true, 1);
 }
 
 TEST_CASE("threads complete blocks; one at a time is told of, in order") {
@@ -69,12 +72,13 @@ TEST_CASE("threads complete blocks; one at a time is told of, in order") {
   constexpr int64_t kSteps = 500;
   StepTracker tracker(kThreads);
   std::vector<int64_t> heard;  // No lock: calls do not overlap.
-  tracker.SetListener([&](int64_t step, double) { heard.push_back(step); });
+  tracker.SetListener(
+      [&](int64_t, int64_t step, double) { heard.push_back(step); });
   std::vector<std::thread> threads;
   for (int i = 0; i < kThreads; ++i) {
     threads.emplace_back([&tracker, i] {
       for (int64_t step = 0; step < kSteps; ++step) {
-        tracker.BlockCompleted(step, i == 0, 1);
+        tracker.BlockCompleted(0, step, i == 0, 1);
       }
     });
   }

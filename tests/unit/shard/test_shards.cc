@@ -19,8 +19,9 @@ TestShards::TestShards(Job job, const ShardPlan& plan,
       device_(*MakeDevice(kShardTestDevice)) {
   ShardStore::ParameterSource source;
   if (initial.has_value()) {
-    source = [&initial](int64_t first, absl::Span<float> values) {
-      std::copy_n(initial->begin() + first, values.size(), values.begin());
+    source = [initial = *std::move(initial)](int64_t first,
+                                             absl::Span<float> values) {
+      std::copy_n(initial.begin() + first, values.size(), values.begin());
     };
   }
   for (int shard = 0; shard < plan.shard_count(); ++shard) {
