@@ -96,6 +96,7 @@ def cuda_library(
         kernels = [],
         deps = [],
         cuda_deps = [],
+        cublas = False,
         visibility = None):
     """A library over the CUDA runtime, and its twin for tests.
 
@@ -112,6 +113,7 @@ def cuda_library(
       kernels: .cu sources. They launch through common/device/cuda/launch.h.
       deps: ordinary libraries.
       cuda_deps: other cuda_libraries.
+      cublas: whether srcs may include <cublas_v2.h>.
       visibility: of both.
     """
     objects = []
@@ -139,7 +141,8 @@ def cuda_library(
         hdrs = hdrs,
         tags = ["manual"],
         visibility = visibility,
-        deps = deps + cuda_deps + ["@cuda//:runtime"],
+        deps = deps + cuda_deps + ["@cuda//:runtime"] +
+               (["@cuda//:cublas"] if cublas else []),
     )
     copies = [kernel + ".cc" for kernel in kernels]
     for kernel, copy in zip(kernels, copies):
@@ -157,7 +160,8 @@ def cuda_library(
         hdrs = hdrs,
         visibility = visibility,
         deps = deps + [_on_host(dep) for dep in cuda_deps] +
-               ["//tests/support/fake_cuda"],
+               ["//tests/support/fake_cuda"] +
+               (["//tests/support/fake_cuda:fake_cublas"] if cublas else []),
     )
 
 def _on_host(label):

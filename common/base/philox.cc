@@ -3,37 +3,15 @@
 #include <cmath>
 #include <numbers>
 
+#include "common/base/philox_rounds.h"
+
 namespace tessera {
-namespace {
-
-constexpr uint32_t kMultiplier0 = 0xD2511F53;
-constexpr uint32_t kMultiplier1 = 0xCD9E8D57;
-constexpr uint32_t kWeyl0 = 0x9E3779B9;
-constexpr uint32_t kWeyl1 = 0xBB67AE85;
-constexpr int kRounds = 10;
-
-std::array<uint32_t, 4> Round(const std::array<uint32_t, 4>& c,
-                              const std::array<uint32_t, 2>& k) {
-  const uint64_t product0 = uint64_t{kMultiplier0} * c[0];
-  const uint64_t product1 = uint64_t{kMultiplier1} * c[2];
-  return {static_cast<uint32_t>(product1 >> 32) ^ c[1] ^ k[0],
-          static_cast<uint32_t>(product1),
-          static_cast<uint32_t>(product0 >> 32) ^ c[3] ^ k[1],
-          static_cast<uint32_t>(product0)};
-}
-
-}  // namespace
 
 std::array<uint32_t, 4> Philox4x32(std::array<uint32_t, 4> counter,
                                    std::array<uint32_t, 2> key) {
-  for (int round = 0; round < kRounds; ++round) {
-    if (round > 0) {
-      key[0] += kWeyl0;
-      key[1] += kWeyl1;
-    }
-    counter = Round(counter, key);
-  }
-  return counter;
+  const PhiloxBlock block = PhiloxRounds(
+      {{counter[0], counter[1], counter[2], counter[3]}}, key[0], key[1]);
+  return {block.words[0], block.words[1], block.words[2], block.words[3]};
 }
 
 float Philox::Uniform(uint64_t index) const {

@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/status/status.h"
 #include "common/job/model_plan.h"
 #include "common/plan/shard_plan.h"
 #include "common/tensor/layout.h"
@@ -17,7 +18,9 @@ namespace tessera {
 // writes, so a pass only says when. A forward pass is, for each layer in order,
 // TakeParameters (once they may be read; later forward passes with the same
 // parameters leave it out) and Forward; a backward pass is Backward, last layer
-// first, after a forward pass. Not thread-safe.
+// first, after a forward pass, and AwaitGradient. On a device with a processor
+// of its own calls only order the work; see LayerStack::runs_behind. Not
+// thread-safe.
 class Layer {
  public:
   // `parameters` is the layer's interval of the flat vectors: its weight, then
@@ -46,6 +49,10 @@ class Layer {
   // made with room for one, and then writes its interval of the flat vector
   // `gradient`.
   virtual void Backward(float* gradient) = 0;
+
+  // Returns once what Backward writes is in `gradient`, for a layer with
+  // parameters. Codes: those of LayerStack::Run when the device failed.
+  virtual absl::Status AwaitGradient() { return absl::OkStatus(); }
 
  private:
   const Interval parameters_;

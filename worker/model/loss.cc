@@ -62,4 +62,14 @@ LossResult MeanSquaredError(absl::Span<const float> outputs,
   return {.sum = squares / width, .correct = 0};
 }
 
+LossResult ComputeLoss(v1::Loss loss, absl::Span<const float> outputs,
+                       const LossTargets& targets, int width,
+                       absl::Span<float> gradient) {
+  if (loss == v1::LOSS_SOFTMAX_CROSS_ENTROPY) {
+    return SoftmaxCrossEntropy(outputs, targets.labels, gradient);
+  }
+  TESSERA_CHECK(loss == v1::LOSS_MEAN_SQUARED_ERROR);
+  return MeanSquaredError(outputs, targets.targets, width, gradient);
+}
+
 }  // namespace tessera

@@ -6,12 +6,19 @@
 #include <cstdint>
 
 #include "absl/types/span.h"
+#include "tessera/v1/job.pb.h"
 
 namespace tessera {
 
 struct LossResult {
   double sum = 0;       // Of the samples' losses.
   int64_t correct = 0;  // Samples whose largest output is the label's.
+};
+
+// What a batch's outputs should be: one of the two, as the loss asks.
+struct LossTargets {
+  absl::Span<const int32_t> labels;
+  absl::Span<const float> targets;
 };
 
 // -log softmax(x)[label] for each of the labels.size() samples;
@@ -30,6 +37,11 @@ LossResult SoftmaxCrossEntropy(absl::Span<const float> outputs,
 LossResult MeanSquaredError(absl::Span<const float> outputs,
                             absl::Span<const float> targets, int width,
                             absl::Span<float> gradient);
+
+// The one of these that `loss` names; `width` outputs a sample.
+LossResult ComputeLoss(v1::Loss loss, absl::Span<const float> outputs,
+                       const LossTargets& targets, int width,
+                       absl::Span<float> gradient);
 
 }  // namespace tessera
 

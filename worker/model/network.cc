@@ -8,6 +8,7 @@
 #include "common/base/check.h"
 #include "common/base/status_macros.h"
 #include "worker/model/cpu/cpu_stack.h"
+#include "worker/model/cuda/cuda_stack.h"
 #include "worker/model/layer_stack.h"
 #include "worker/model/loss.h"
 
@@ -58,17 +59,15 @@ class StackedNetwork : public Network {
     std::copy(batch.inputs.begin(), batch.inputs.end(),
               training_->inputs().begin());
     const int64_t number = step * job_.batch_size() + first_sample;
-    LossResult loss;
     TESSERA_RETURN_IF_ERROR(training_->Run([&]() -> absl::Status {
       TESSERA_RETURN_IF_ERROR(FirstForward(*training_, params, number, hooks));
       {
         const PartOfPass part(hooks, PassPart::kLoss, loss_name_);
-        loss = Loss(training_->outputs(), batch, 0, samples,
-                    training_->output_gradient());
+        training_->ComputeLoss(Targets(batch, 0, samples));
       }
       return Backward(gradient, hooks);
     }));
-    return loss.sum / static_cast<double>(samples);
+    return training_->loss().sum / static_cast<double>(samples);
   }
 
   absl::StatusOr<EvaluationScore> Evaluate(absl::Span<const float> params,
@@ -85,11 +84,13 @@ class StackedNetwork : public Network {
       TakeEvaluationInputs(
           batch.inputs.subspan(begin * sample_size(), count * sample_size()));
       TESSERA_RETURN_IF_ERROR(evaluation_->Run([&]() -> absl::Status {
-        return begin == 0 ? FirstForward(*evaluation_, params, 0, hooks)
-                          : Forward(*evaluation_, hooks);
+        TESSERA_RETURN_IF_ERROR(
+            begin == 0 ? FirstForward(*evaluation_, params, 0, hooks)
+                       : Forward(*evaluation_, hooks));
+        evaluation_->ComputeLoss(Targets(batch, begin, count));
+        return absl::OkStatus();
       }));
-      const LossResult loss =
-          Loss(evaluation_->outputs(), batch, begin, count, {});
+      const LossResult loss = evaluation_->loss();
       score.loss_sum += loss.sum;
       score.correct += loss.correct;
     }
@@ -144,32 +145,38 @@ class StackedNetwork : public Network {
     return absl::OkStatus();
   }
 
+  // Where the device runs behind, it has all of its work before this thread
+  // awaits the first gradient, and hands each on while it computes the next.
   absl::Status Backward(absl::Span<float> gradient, const PassHooks& hooks) {
     const LayerStack::Layers& layers = training_->layers();
+    const bool at_once = !training_->runs_behind();
     for (auto layer = layers.rbegin(); layer != layers.rend(); ++layer) {
       {
         const PartOfPass part(hooks, PassPart::kBackward, (*layer)->name());
         (*layer)->Backward(gradient.data());
       }
-      if (!(*layer)->has_parameters()) continue;
-      TESSERA_RETURN_IF_ERROR(hooks.final_from((*layer)->parameters().begin));
+      if (at_once) TESSERA_RETURN_IF_ERROR(HandOn(**layer, hooks));
+    }
+    if (at_once) return absl::OkStatus();
+    for (auto layer = layers.rbegin(); layer != layers.rend(); ++layer) {
+      TESSERA_RETURN_IF_ERROR(HandOn(**layer, hooks));
     }
     return absl::OkStatus();
   }
 
-  // The loss of `count` samples, whose targets start at the batch's sample
-  // `begin` and whose outputs are the first of the stack's.
-  LossResult Loss(absl::Span<const float> stack_outputs, const Batch& batch,
-                  size_t begin, size_t count,
-                  absl::Span<float> gradient) const {
-    const auto values = stack_outputs.first(count * outputs());
+  static absl::Status HandOn(Layer& layer, const PassHooks& hooks) {
+    if (!layer.has_parameters()) return absl::OkStatus();
+    TESSERA_RETURN_IF_ERROR(layer.AwaitGradient());
+    return hooks.final_from(layer.parameters().begin);
+  }
+
+  // Of `count` samples from the batch's sample `begin`.
+  LossTargets Targets(const Batch& batch, size_t begin, size_t count) const {
     if (job_.model().loss == v1::LOSS_SOFTMAX_CROSS_ENTROPY) {
-      return SoftmaxCrossEntropy(values, batch.labels.subspan(begin, count),
-                                 gradient);
+      return {.labels = batch.labels.subspan(begin, count)};
     }
-    return MeanSquaredError(
-        values, batch.targets.subspan(begin * outputs(), count * outputs()),
-        job_.model().outputs, gradient);
+    return {.targets =
+                batch.targets.subspan(begin * outputs(), count * outputs())};
   }
 
   const Job& job_;
@@ -179,19 +186,29 @@ class StackedNetwork : public Network {
   const std::unique_ptr<LayerStack> evaluation_;
 };
 
+absl::StatusOr<std::unique_ptr<LayerStack>> MakeStack(
+    const ModelPlan& model, const StackOptions& stack,
+    const NetworkOptions& options) {
+  if (options.device == nullptr || options.device->kind() == DeviceKind::kCpu) {
+    return MakeCpuStack(model, stack);
+  }
+  return MakeCudaStack(model, stack, *options.device, {.tf32 = options.tf32});
+}
+
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Network>> Network::Create(const Job& job,
-                                                         int max_samples) {
+absl::StatusOr<std::unique_ptr<Network>> Network::Create(
+    const Job& job, int max_samples, const NetworkOptions& options) {
   TESSERA_CHECK(max_samples >= job.microbatch_size());
-  TESSERA_ASSIGN_OR_RETURN(
-      std::unique_ptr<LayerStack> training,
-      MakeCpuStack(job.model(), {.samples = job.microbatch_size(),
-                                 .training = true,
-                                 .seed = job.proto().seed()}));
+  TESSERA_ASSIGN_OR_RETURN(std::unique_ptr<LayerStack> training,
+                           MakeStack(job.model(),
+                                     {.samples = job.microbatch_size(),
+                                      .training = true,
+                                      .seed = job.proto().seed()},
+                                     options));
   TESSERA_ASSIGN_OR_RETURN(
       std::unique_ptr<LayerStack> evaluation,
-      MakeCpuStack(job.model(), {.samples = kEvaluationSamples}));
+      MakeStack(job.model(), {.samples = kEvaluationSamples}, options));
   return std::make_unique<StackedNetwork>(job, max_samples, std::move(training),
                                           std::move(evaluation));
 }

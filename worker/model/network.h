@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "common/device/device.h"
 #include "common/job/job.h"
 #include "worker/data/dataset.h"
 
@@ -42,14 +43,24 @@ struct EvaluationScore {
   int64_t correct = 0;  // 0 for regression.
 };
 
+struct NetworkOptions {
+  // What computes; it must outlive the network. None means the CPU.
+  Device* device = nullptr;
+  // Whether products on a GPU may round their factors to TensorFloat-32, which
+  // is faster and less exact.
+  bool tf32 = false;
+};
+
 // Not thread-safe. A result is a pure function of the arguments (and of the
-// kind of processor): kernels run on the calling thread alone.
+// kind of processor): a CPU's kernels run on the calling thread alone, a GPU's
+// sum in a fixed order.
 class Network {
  public:
   // For batches of up to `max_samples`. `job` must outlive the network. Codes:
-  // RESOURCE_EXHAUSTED, or INTERNAL when the library refuses a shape.
-  static absl::StatusOr<std::unique_ptr<Network>> Create(const Job& job,
-                                                         int max_samples);
+  // RESOURCE_EXHAUSTED, INTERNAL when the library refuses a shape, else as
+  // common/device/device.h.
+  static absl::StatusOr<std::unique_ptr<Network>> Create(
+      const Job& job, int max_samples, const NetworkOptions& options = {});
 
   virtual ~Network() = default;
 

@@ -57,6 +57,10 @@ class CudaStream final : public Stream {
     return status.ok() ? errors_.Check(launch(handle_), what) : status;
   }
 
+  // For libraries that enqueue work here and have errors of their own.
+  cudaStream_t handle() const { return handle_; }
+  CudaErrors& errors() const { return errors_; }
+
  private:
   CudaStream(CudaErrors& errors, cudaStream_t handle)
       : errors_(errors), handle_(handle) {}

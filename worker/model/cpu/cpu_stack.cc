@@ -46,13 +46,25 @@ std::vector<PlannedLayer> WithPoolsFirst(const std::vector<LayerPlan>& plans) {
 
 class CpuStack : public LayerStack {
  public:
-  explicit CpuStack(const StackOptions& options) : options_(options) {}
+  CpuStack(const StackOptions& options, v1::Loss loss, int width)
+      : options_(options),
+        loss_kind_(loss),
+        width_(static_cast<size_t>(width)) {}
   // Layers refer to the context.
   ~CpuStack() override { layers_.clear(); }
 
   absl::Status Run(absl::FunctionRef<absl::Status()> pass) override {
     return CallOneDnn(pass);
   }
+
+  void ComputeLoss(const LossTargets& targets) override {
+    const size_t values = loss_kind_ == v1::LOSS_SOFTMAX_CROSS_ENTROPY
+                              ? targets.labels.size() * width_
+                              : targets.targets.size();
+    loss_ = tessera::ComputeLoss(loss_kind_, outputs().first(values), targets,
+                                 static_cast<int>(width_), output_gradient());
+  }
+  LossResult loss() const override { return loss_; }
 
   // Once, before anything else, under CallOneDnn.
   absl::Status Build(const ModelPlan& model) {
@@ -164,6 +176,9 @@ class CpuStack : public LayerStack {
   }
 
   const StackOptions options_;
+  const v1::Loss loss_kind_;
+  const size_t width_;
+  LossResult loss_;
   DnnContext context_;
   Activation input_;
   // What the layers so far give.
@@ -178,7 +193,7 @@ absl::StatusOr<std::unique_ptr<LayerStack>> MakeCpuStack(
     const ModelPlan& model, const StackOptions& options) {
   std::unique_ptr<CpuStack> stack;
   TESSERA_RETURN_IF_ERROR(CallOneDnn([&] {
-    stack = std::make_unique<CpuStack>(options);
+    stack = std::make_unique<CpuStack>(options, model.loss, model.outputs);
     return stack->Build(model);
   }));
   return stack;

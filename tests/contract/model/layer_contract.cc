@@ -1,58 +1,24 @@
 // Each layer by itself: values against known answers and the plain reference,
 // gradients against central finite differences of the reference.
 
+#include "tests/contract/model/layer_contract.h"
+
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "common/base/philox.h"
-#include "common/job/job.h"
+#include "tests/contract/model/one_layer.h"
 #include "tests/support/status.h"
 #include "tests/unit/model/reference_network.h"
-#include "worker/model/cpu/cpu_stack.h"
-
-// Without this, AddressSanitizer ends the process where an allocation should
-// fail.
-extern "C" const char* __asan_default_options();
-extern "C" const char* __asan_default_options() {
-  return "allocator_may_return_null=1";
-}
 
 namespace tessera {
 namespace {
 
 using Floats = std::vector<float>;
-
-// A model of one layer. Its parameters start at a place that no vector
-// instruction would call aligned.
-ModelPlan OneLayer(const std::string& layer, const ActivationShape& input,
-                   const ActivationShape& output) {
-  const auto job = ParseJobText("model { layers { " + layer + " } }");
-  REQUIRE_OK(job);
-  LayerPlan plan{.name = "layer",
-                 .layer = job->model().layers(0),
-                 .input = input,
-                 .output = output};
-  std::vector<TensorSpec> tensors = {{.name = "before", .shape = {3}}};
-  if (plan.layer.has_conv2d() || plan.layer.has_dense()) {
-    const int k = plan.layer.conv2d().kernel();
-    plan.weight = 1;
-    plan.bias = 2;
-    tensors.push_back(
-        {.name = "weight",
-         .shape = plan.layer.has_dense()
-                      ? std::vector<int64_t>{output.size(), input.size()}
-                      : std::vector<int64_t>{output.channels, input.channels, k,
-                                             k}});
-    tensors.push_back({.name = "bias", .shape = {output.channels}});
-  }
-  auto layout = Layout::Create(std::move(tensors));
-  REQUIRE_OK(layout);
-  return {.layers = {plan},
-          .outputs = static_cast<int>(output.size()),
-          .layout = *std::move(layout)};
-}
 
 Floats Normals(size_t count, uint32_t substream) {
   const Philox random(11, RandomStream::kGeneratedData, substream);
@@ -75,10 +41,10 @@ struct LayerRun {
 LayerRun Run(const ModelPlan& model, const Floats& params, const Floats& inputs,
              const Floats& output_gradient, int samples, uint64_t seed = 0,
              int64_t first_sample = 0) {
-  auto stack = MakeCpuStack(model, {.samples = samples,
-                                    .training = true,
-                                    .input_gradient = true,
-                                    .seed = seed});
+  auto stack = MakeStackUnderTest(model, {.samples = samples,
+                                          .training = true,
+                                          .input_gradient = true,
+                                          .seed = seed});
   REQUIRE_OK(stack);
   LayerStack& s = **stack;
   REQUIRE(s.inputs().size() == inputs.size());
@@ -90,10 +56,13 @@ LayerRun Run(const ModelPlan& model, const Floats& params, const Floats& inputs,
       layer->TakeParameters(params.data());
       layer->Forward(first_sample);
     }
-    run.outputs.assign(s.outputs().begin(), s.outputs().end());
-    REQUIRE(s.output_gradient().size() == output_gradient.size());
-    std::copy(output_gradient.begin(), output_gradient.end(),
-              s.output_gradient().begin());
+    return absl::OkStatus();
+  }));
+  run.outputs.assign(s.outputs().begin(), s.outputs().end());
+  REQUIRE(s.output_gradient().size() == output_gradient.size());
+  std::copy(output_gradient.begin(), output_gradient.end(),
+            s.output_gradient().begin());
+  REQUIRE_OK(s.Run([&] {
     for (auto layer = s.layers().rbegin(); layer != s.layers().rend();
          ++layer) {
       (*layer)->Backward(run.gradient.data());
@@ -311,25 +280,66 @@ TEST_CASE("a sample's mask depends on seed and number, not on its batch") {
 TEST_CASE("outside training dropout does nothing") {
   const ActivationShape shape = {7, 3, 1};
   const ModelPlan model = OneLayer("dropout { rate: 0.9 }", shape, shape);
-  const auto stack = MakeCpuStack(model, {.samples = 2});
+  const auto stack = MakeStackUnderTest(model, {.samples = 2});
   REQUIRE_OK(stack);
-  REQUIRE((*stack)->layers().empty());
-  REQUIRE((*stack)->outputs().data() == (*stack)->inputs().data());
+  LayerStack& s = **stack;
+  const Floats inputs = Normals(s.inputs().size(), 3);
+  std::copy(inputs.begin(), inputs.end(), s.inputs().begin());
+  REQUIRE_OK(s.Run([&] {
+    for (const auto& layer : s.layers()) layer->Forward(0);
+    return absl::OkStatus();
+  }));
+  REQUIRE(Floats(s.outputs().begin(), s.outputs().end()) == inputs);
+}
+
+// The dropout mask is drawn from the job's seed alone, so it is the same on
+// every device: 1 where a place is kept, by the generator itself.
+TEST_CASE("dropout's mask is that of the generator") {
+  const ActivationShape shape = {3, 2, 3};
+  constexpr uint64_t kSeed = 0x123456789abcdef0;
+  constexpr int64_t kFirst = 1000;
+  const LayerRun run = RunDropout(0.5f, shape, 2, kSeed, kFirst);
+  const Philox random(kSeed, RandomStream::kDropout, 0);
+  constexpr uint64_t kDraws = 5;  // Of four words, for 18 places.
+  for (size_t i = 0; i < 36; ++i) {
+    CAPTURE(i);
+    const size_t place = i % 18;
+    const auto words = random.Words((kFirst + i / 18) * kDraws + place / 4);
+    REQUIRE(run.outputs[i] == (words[place % 4] < 0x80000000u ? 0 : 2));
+  }
+}
+
+TEST_CASE("many samples, and an image of several channels, keep their places") {
+  // What a layer in the middle needs: a flat one between spatial ones, and a
+  // convolution whose windows leave gaps.
+  CheckLayer(OneLayer("conv2d { filters: 2 kernel: 1 stride: 3 }", {3, 7, 8},
+                      {2, 3, 3}),
+             Normals(5 * 3 * 7 * 8, 3), 5);
 }
 
 TEST_CASE("what does not fit in memory is an error") {
   const ActivationShape huge = {1 << 20, 1 << 10, 1 << 10};
   REQUIRE_ERROR(
-      MakeCpuStack(OneLayer("max_pool { size: 1 stride: 1 }", huge, huge),
-                   {.samples = 1 << 20}),
+      MakeStackUnderTest(OneLayer("max_pool { size: 1 stride: 1 }", huge, huge),
+                         {.samples = 1 << 20}),
       absl::StatusCode::kResourceExhausted);
 }
 
 TEST_CASE("an error names its layer") {
   // 2^24 inputs fit; 2^48 outputs are beyond any address space.
-  REQUIRE_ERROR(MakeCpuStack(OneLayer("dense {}", {1, 1, 1}, {1 << 24, 1, 1}),
-                             {.samples = 1 << 24, .training = true}),
-                absl::StatusCode::kResourceExhausted, "layer layer: ");
+  REQUIRE_ERROR(
+      MakeStackUnderTest(OneLayer("dense {}", {1, 1, 1}, {1 << 24, 1, 1}),
+                         {.samples = 1 << 24, .training = true}),
+      absl::StatusCode::kResourceExhausted, "layer layer: ");
+}
+
+TEST_CASE("an error from a pass is the pass's") {
+  const ModelPlan model = OneLayer("dense { units: 2 }", {3, 1, 1}, {2, 1, 1});
+  auto stack = MakeStackUnderTest(model, {.samples = 1});
+  REQUIRE_OK(stack);
+  REQUIRE_ERROR((*stack)->Run([] { return absl::AbortedError("called back"); }),
+                absl::StatusCode::kAborted, "called back");
+  REQUIRE_OK((*stack)->Run([] { return absl::OkStatus(); }));
 }
 
 }  // namespace
