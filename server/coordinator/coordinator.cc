@@ -168,6 +168,11 @@ Grant Coordinator::NextGrant(Member& member) {
   if (current.units.HasFree()) {
     return HasWork(current) ? GrantFrom(current, member) : NoGrant{};
   }
+  if (const auto range = BackupFor(member); range.has_value()) {
+    current.units.BackUp(*range, member.id);
+    member.last_grant = GrantedUnit{current.key, *range};
+    return ToGrant(*member.last_grant);
+  }
   Phase* next = progress_.MakeNext(now_);
   if (next != nullptr && HasWork(*next)) return GrantFrom(*next, member);
   return NoGrant{};
@@ -191,8 +196,9 @@ absl::StatusOr<bool> Coordinator::Renew(WorkerId worker, int64_t generation,
   TESSERA_RETURN_IF_ERROR(Hear(worker));
   if (generation != 0 && !IsCurrent(generation)) return true;
   const Phase* next = progress_.next();
-  return progress_.current().units.HasFree() && next != nullptr &&
-         next->units.Holds(worker);
+  if (next == nullptr || !next->units.Holds(worker)) return false;
+  return progress_.current().units.HasFree() ||
+         BackupFor(*members_.Find(worker)).has_value();
 }
 
 absl::Status Coordinator::CheckScores(

@@ -9,7 +9,9 @@
 // that are leased to workers. A worker may be granted units of the phase after
 // the current one once all of the current phase's are leased: it starts as soon
 // as the blocks that it needs are there. It is never granted anything beyond an
-// evaluation that is not finished, because that may end the job.
+// evaluation that is not finished, because that may end the job. Before it goes
+// ahead, it repeats a unit of the current phase whose holder is slow, and the
+// first answer counts.
 //
 // A training phase is over when a worker proves that it held every block of
 // version step + 1 (GetWork's have_version, or a score of that version); an
@@ -209,6 +211,15 @@ class Coordinator {
   // Whether the phase has units that may be granted.
   bool HasWork(const Phase& phase) const;
   Grant GrantFrom(Phase& phase, Member& member);
+  // A unit of the current phase that the worker should repeat, because another
+  // takes long over it; see coordinator_backups.cc.
+  std::optional<UnitRange> BackupFor(const Member& member) const;
+  // Whether the unit's holder still works on it, as far as is known.
+  bool IsAt(const Member& holder, const Unit& unit) const;
+  bool IsSlow(const Unit& unit, const Member& holder,
+              const Member& member) const;
+  // Of the current phase's units.
+  absl::Duration ExpectedTime(const UnitRange& range, double speed) const;
   absl::Status CheckScores(int64_t version, int chunk_begin,
                            absl::Span<const ChunkScore> scores) const;
 

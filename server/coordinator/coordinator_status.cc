@@ -58,7 +58,7 @@ std::string Coordinator::Holdings(WorkerId worker) const {
   std::vector<std::string> holdings;
   const auto add = [&](const Phase& phase) {
     for (const Unit& unit : phase.units.units()) {
-      if (!unit.IsLeasedTo(worker)) continue;
+      if (!unit.IsLeasedTo(worker) && unit.backup != worker) continue;
       holdings.push_back(ToString(phase.key, unit.range));
     }
   };
@@ -77,14 +77,9 @@ absl::Duration Coordinator::Patience(const Unit& unit) const {
   const double speed =
       is_free ? members_.TotalSpeed() : members_.SpeedOf(unit.holder);
   if (speed == 0) return options_.lease;
-  double microbatches =
-      is_free ? progress_.current().units.size() : unit.range.size();
-  if (!progress_.current().key.is_train()) {
-    // A chunk's samples are scored in less time than as many are trained on.
-    microbatches *=
-        static_cast<double>(job_.chunk_examples()) / job_.microbatch_size();
-  }
-  return kPatience * absl::Seconds(microbatches / speed) + kGrace;
+  const UnitRange work =
+      is_free ? UnitRange{0, progress_.current().units.size()} : unit.range;
+  return kPatience * ExpectedTime(work, speed) + kGrace;
 }
 
 void Coordinator::AddWaiting(absl::Time now,

@@ -1,6 +1,7 @@
 #include "server/coordinator/unit_ledger.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "common/base/check.h"
 
@@ -60,12 +61,27 @@ void UnitLedger::Lease(const UnitRange& range, WorkerId worker,
   ever_leased_ = true;
 }
 
+void UnitLedger::BackUp(const UnitRange& range, WorkerId worker) {
+  const auto unit =
+      std::find_if(units_.begin(), units_.end(),
+                   [&range](const Unit& u) { return u.range == range; });
+  TESSERA_CHECK(unit != units_.end() && unit->state == UnitState::kLeased &&
+                unit->holder != worker && unit->backup.is_none());
+  unit->backup = worker;
+}
+
 void UnitLedger::Release(const UnitRange& range, WorkerId worker,
                          absl::Time now) {
   CutAt(range.begin);
   CutAt(range.end);
   for (Unit& unit : units_) {
-    if (!Within(unit, range) || !unit.IsLeasedTo(worker)) continue;
+    if (!Within(unit, range)) continue;
+    if (unit.backup == worker) unit.backup = WorkerId();
+    if (!unit.IsLeasedTo(worker)) continue;
+    if (!unit.backup.is_none()) {
+      unit.holder = std::exchange(unit.backup, WorkerId());
+      continue;
+    }
     unit.state = UnitState::kFree;
     unit.holder = WorkerId();
     unit.since = now;
@@ -85,6 +101,7 @@ void UnitLedger::Finish(const UnitRange& range, WorkerId worker,
     if (!Within(unit, range) || unit.state == UnitState::kDone) continue;
     unit.state = UnitState::kDone;
     unit.holder = worker;
+    unit.backup = WorkerId();
     unit.since = now;
   }
 }

@@ -8,6 +8,10 @@
 // The indices [0, size) are cut into units, each in one state. Free units that
 // meet become one again, so what a dead worker leaves behind does not stay in
 // crumbs.
+//
+// A leased unit may have a backup: another worker that does the same, where the
+// holder is slow. Whoever is done first counts; when the holder goes, the unit
+// is the backup's.
 
 #ifndef TESSERA_SERVER_COORDINATOR_UNIT_LEDGER_H_
 #define TESSERA_SERVER_COORDINATOR_UNIT_LEDGER_H_
@@ -34,6 +38,7 @@ struct Unit {
   UnitRange range;
   UnitState state = UnitState::kFree;
   WorkerId holder;   // Of a free unit: none. Of a done one: who did it.
+  WorkerId backup;   // Of a leased unit, or none.
   absl::Time since;  // When it came into this state.
 
   bool IsLeasedTo(WorkerId worker) const {
@@ -53,7 +58,10 @@ class UnitLedger {
 
   // The range must be free.
   void Lease(const UnitRange& range, WorkerId worker, absl::Time now);
-  // Frees what `worker` holds of the range; the rest stays as it is.
+  // The unit must be leased to another, and have no backup.
+  void BackUp(const UnitRange& unit, WorkerId worker);
+  // Frees what `worker` holds of the range, but for what has a backup, and is
+  // no backup in it any more; the rest stays as it is.
   void Release(const UnitRange& range, WorkerId worker, absl::Time now);
   void ReleaseAll(WorkerId worker, absl::Time now);
   // The range is done, whoever held it.

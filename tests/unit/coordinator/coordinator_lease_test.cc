@@ -94,6 +94,8 @@ TEST_CASE_METHOD(Training, "ranges follow measured speed") {
   const WorkReport fast_at_1{.have_version = 1, .microbatch_seconds = 0.1};
   REQUIRE(Ask(fast, fast_at_1) == "step 1 [2, 4)");
   REQUIRE(Ask(fast, fast_at_1) == "step 1 [1, 2)");
+  // The slow one's own, too, which will be long about it.
+  REQUIRE(Ask(fast, fast_at_1) == "step 1 [0, 1)");
   REQUIRE(Ask(fast, fast_at_1) == "step 2 [0, 4)");
 }
 

@@ -13,7 +13,7 @@ constexpr WorkerId kBob(2);
 
 absl::Time At(int second) { return absl::FromUnixSeconds(second); }
 
-// "[0,4)1 [4,6)- [6,8)done2": holder, "-" for free.
+// "[0,2)1+2 [2,4)1 [4,6)- [6,8)done2": holder and backup, "-" for free.
 std::string Picture(const UnitLedger& ledger) {
   std::string text;
   for (const Unit& unit : ledger.units()) {
@@ -24,6 +24,9 @@ std::string Picture(const UnitLedger& ledger) {
     } else {
       absl::StrAppend(&text, unit.state == UnitState::kDone ? "done" : "",
                       unit.holder.value());
+      if (!unit.backup.is_none()) {
+        absl::StrAppend(&text, "+", unit.backup.value());
+      }
     }
   }
   return text;
@@ -80,6 +83,35 @@ TEST_CASE("done is done, whoever did it and whoever held it") {
   ledger.Finish({0, 4}, kAnn, At(4));
   REQUIRE_FALSE(ledger.HasFree());
   REQUIRE_FALSE(ledger.Holds(kAnn));
+}
+
+TEST_CASE("a unit with a backup outlives its holder") {
+  UnitLedger ledger(8, At(0));
+  ledger.Lease({0, 4}, kAnn, At(1));
+  ledger.BackUp({0, 4}, kBob);
+  REQUIRE(Picture(ledger) == "[0,4)1+2 [4,8)-");
+  REQUIRE(ledger.Holds(kAnn));
+  REQUIRE_FALSE(ledger.Holds(kBob));
+  REQUIRE(ledger.CountTaken(kBob) == 0);
+  SECTION("its holder goes") {
+    ledger.ReleaseAll(kAnn, At(2));
+    REQUIRE(Picture(ledger) == "[0,4)2 [4,8)-");
+    ledger.ReleaseAll(kBob, At(3));
+    REQUIRE(Picture(ledger) == "[0,8)-");
+  }
+  SECTION("the backup goes") {
+    ledger.ReleaseAll(kBob, At(2));
+    REQUIRE(Picture(ledger) == "[0,4)1 [4,8)-");
+  }
+  SECTION("a part of it is given back") {
+    ledger.Release({0, 2}, kAnn, At(2));
+    REQUIRE(Picture(ledger) == "[0,2)2 [2,4)1+2 [4,8)-");
+  }
+  SECTION("it is done, by either") {
+    ledger.Finish({0, 2}, kAnn, At(2));
+    ledger.Finish({2, 4}, kBob, At(2));
+    REQUIRE(Picture(ledger) == "[0,2)done1 [2,4)done2 [4,8)-");
+  }
 }
 
 }  // namespace
