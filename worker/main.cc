@@ -16,6 +16,7 @@
 #include "common/base/exit_status.h"
 #include "common/base/program.h"
 #include "common/base/stop_on_signal.h"
+#include "common/device/make_device.h"
 #include "common/rpc/allocator.h"
 #include "common/rpc/security_flags.h"
 #include "common/shm/shm_use.h"
@@ -38,6 +39,14 @@ ABSL_FLAG(std::string, shared_memory, "auto",
           "Whether values that travel to and from servers on this machine lie "
           "in memory that both can see: auto (where it can be), on (an error "
           "where it cannot) or off.");
+ABSL_FLAG(std::string, device, "auto",
+          "What computes: auto (a GPU where there is one), cpu or cuda. All "
+          "workers of a job should have the same kind: sums on another go in "
+          "another order, so the last bits of the result differ.");
+ABSL_FLAG(
+    bool, tf32, false,
+    "Whether products on a GPU may round their factors to TensorFloat-32, "
+    "which is faster and less exact.");
 ABSL_FLAG(int, unreachable_after_seconds, 60,
           "Give up when a server cannot be reached for this long.");
 
@@ -48,7 +57,8 @@ constexpr char kUsage[] =
     R"(Computes gradients for a Tessera job until the job ends.
 
 A worker keeps no state: it fetches the job and the parameters from the servers
-and may be killed, stopped or added at any time. Run one for each core.
+and may be killed, stopped or added at any time. Run one for each core, or one
+for each GPU.
 
   tessera_worker --servers=10.0.0.1:7000,10.0.0.2:7000 --data_dir=/data/mnist
 
@@ -86,6 +96,17 @@ int Main() {
                          .security = SecurityFromFlags(),
                          .shared_memory = *shared_memory};
   if (options.label.empty()) options.label = DefaultLabel();
+  const auto device = MakeDevice(absl::GetFlag(FLAGS_device));
+  if (!device.ok()) {
+    spdlog::error("{}", std::string(device.status().message()));
+    return absl::IsFailedPrecondition(device.status()) ||
+                   absl::IsInvalidArgument(device.status())
+               ? kExitUsage
+               : kExitFailed;
+  }
+  spdlog::info("device {}", (*device)->name());
+  options.device = device->get();
+  options.tf32 = absl::GetFlag(FLAGS_tf32);
 
   const std::string trace_out = absl::GetFlag(FLAGS_trace_out);
   const auto tracer = StartTrace(

@@ -131,6 +131,10 @@ class Device {
   // memory. Devices to which all host memory is alike have nothing to do.
   virtual absl::StatusOr<HostPin> Pin(void* data, size_t bytes);
 
+  // Whether the host's memory at this address is kHost or as good as that. Not
+  // for addresses of device memory.
+  virtual bool IsPinned(const void* data) const;
+
   virtual absl::StatusOr<std::unique_ptr<Stream>> CreateStream() = 0;
 
   virtual absl::StatusOr<std::unique_ptr<Event>> CreateEvent() = 0;

@@ -5,7 +5,8 @@
 namespace tessera {
 
 GradientVector::GradientVector(size_t elements,
-                               std::shared_ptr<SharedRegion> region)
+                               std::shared_ptr<SharedRegion> region,
+                               Device* device)
     : elements_(elements) {
   if (region != nullptr) {
     const auto memory = region->Allocate(elements * sizeof(float));
@@ -15,13 +16,21 @@ GradientVector::GradientVector(size_t elements,
       return;
     }
   }
+  if (device != nullptr && device->kind() != DeviceKind::kCpu) {
+    auto memory = device->Allocate(MemoryKind::kHost, elements * sizeof(float));
+    if (memory.ok()) {
+      pinned_ = *std::move(memory);
+      data_ = static_cast<float*>(pinned_.data());
+      return;
+    }
+  }
   data_ = new float[elements];
 }
 
 GradientVector::~GradientVector() {
   if (region_ != nullptr) {
     region_->Free(data_, elements_ * sizeof(float));
-  } else {
+  } else if (pinned_.data() == nullptr) {
     delete[] data_;
   }
 }
@@ -38,7 +47,7 @@ std::shared_ptr<GradientVector> GradientPool::Acquire() {
     }
   }
   if (vector == nullptr) {
-    vector = std::make_unique<GradientVector>(elements_, region_);
+    vector = std::make_unique<GradientVector>(elements_, region_, device_);
   }
   return std::shared_ptr<GradientVector>(
       vector.release(), [this](GradientVector* returned) {

@@ -12,15 +12,20 @@
 
 #include "absl/base/thread_annotations.h"
 #include "common/base/mutex.h"
+#include "common/device/device.h"
 #include "common/shm/shared_region.h"
 
 namespace tessera {
 
-// So many floats, in a shared region or in ordinary memory. Thread-compatible.
+// So many floats, in a shared region, in memory that a GPU can copy to at any
+// time, or in ordinary memory. Thread-compatible.
 class GradientVector {
  public:
-  // In the region's memory as far as that reaches; `region` may be null.
-  GradientVector(size_t elements, std::shared_ptr<SharedRegion> region);
+  // In the region's memory as far as that reaches, else in the device's pinned
+  // memory as far as that does. Both may be null. (Not in both: a region that
+  // is detached changes its pages under whoever has pinned them.)
+  GradientVector(size_t elements, std::shared_ptr<SharedRegion> region,
+                 Device* device = nullptr);
   ~GradientVector();
   GradientVector(const GradientVector&) = delete;
   GradientVector& operator=(const GradientVector&) = delete;
@@ -31,7 +36,8 @@ class GradientVector {
 
  private:
   const size_t elements_;
-  std::shared_ptr<SharedRegion> region_;  // Null for ordinary memory.
+  std::shared_ptr<SharedRegion> region_;  // Null for other memory.
+  Memory pinned_;                         // Likewise empty.
   float* data_ = nullptr;
 };
 
@@ -39,10 +45,14 @@ class GradientVector {
 class GradientPool {
  public:
   // Lends vectors of `elements` floats that servers on this machine may read in
-  // `region`, which may be null.
+  // `region`, which may be null, as may the device, which must outlive the
+  // pool.
   explicit GradientPool(int64_t elements,
-                        std::shared_ptr<SharedRegion> region = nullptr)
-      : elements_(static_cast<size_t>(elements)), region_(std::move(region)) {}
+                        std::shared_ptr<SharedRegion> region = nullptr,
+                        Device* device = nullptr)
+      : elements_(static_cast<size_t>(elements)),
+        region_(std::move(region)),
+        device_(device) {}
 
   // A vector whose contents are unspecified; it returns to the pool when the
   // last reference goes.
@@ -56,6 +66,7 @@ class GradientPool {
 
   const size_t elements_;
   const std::shared_ptr<SharedRegion> region_;
+  Device* const device_;
   mutable Mutex mutex_;
   std::vector<std::unique_ptr<GradientVector>> free_ ABSL_GUARDED_BY(mutex_);
   int64_t made_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -63,10 +63,11 @@ struct Trainer::Workshop {
   // Memory for a membership's gradients: new at first, and after a client had
   // to detach what it had. Codes: with kOn, FAILED_PRECONDITION when no memory
   // can be shared.
-  absl::Status PrepareMemory(ShmUse use);
+  // `device` may be null.
+  absl::Status PrepareMemory(ShmUse use, Device* device);
 };
 
-absl::Status Trainer::Workshop::PrepareMemory(ShmUse use) {
+absl::Status Trainer::Workshop::PrepareMemory(ShmUse use, Device* device) {
   if (pool != nullptr && (region == nullptr || !region->detached())) {
     return absl::OkStatus();
   }
@@ -82,7 +83,7 @@ absl::Status Trainer::Workshop::PrepareMemory(ShmUse use) {
                        "; leave the flag out to go on without"));
     }
   }
-  pool = std::make_unique<GradientPool>(plan.elements(), region);
+  pool = std::make_unique<GradientPool>(plan.elements(), region, device);
   return absl::OkStatus();
 }
 
@@ -259,7 +260,8 @@ absl::Status Trainer::Work(const v1::JoinResponse& joined) {
     MutexLock lock(&mutex_);
     shop = workshop_.get();
   }
-  TESSERA_RETURN_IF_ERROR(shop->PrepareMemory(options_.shared_memory));
+  TESSERA_RETURN_IF_ERROR(
+      shop->PrepareMemory(options_.shared_memory, options_.device));
   TESSERA_ASSIGN_OR_RETURN(
       std::unique_ptr<ParameterClient> client,
       ParameterClient::Create(shop->plan,
@@ -275,8 +277,10 @@ absl::Status Trainer::Work(const v1::JoinResponse& joined) {
                                .tracer = options_.tracer}));
   const int max_samples =
       std::max(shop->job.microbatch_size(), shop->job.chunk_examples());
-  TESSERA_ASSIGN_OR_RETURN(std::unique_ptr<Network> network,
-                           Network::Create(shop->job, max_samples));
+  TESSERA_ASSIGN_OR_RETURN(
+      std::unique_ptr<Network> network,
+      Network::Create(shop->job, max_samples,
+                      {.device = options_.device, .tf32 = options_.tf32}));
   Membership membership(coordinator_, *shop, std::move(client),
                         std::move(network), joined, options_.tracer);
   absl::Status status = membership.Run();

@@ -24,6 +24,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/base/mutex.h"
+#include "common/device/device.h"
 #include "common/rpc/credentials.h"
 #include "common/shm/shm_use.h"
 #include "common/trace/trace.h"
@@ -42,6 +43,10 @@ struct TrainerOptions {
   ChannelSecurity security;
   // With servers on the same machine.
   ShmUse shared_memory = ShmUse::kAuto;
+  // What computes, and whether with TensorFloat-32: see NetworkOptions. The
+  // device must outlive the trainer.
+  Device* device = nullptr;
+  bool tf32 = false;
   // Records what the worker does, unless it is null; must outlive the trainer.
   Tracer* tracer = nullptr;
 };

@@ -44,6 +44,16 @@ class CudaDevice final : public Device {
     return HostPin(this, data);
   }
 
+  bool IsPinned(const void* data) const override {
+    cudaPointerAttributes attributes;
+    if (cudaPointerGetAttributes(&attributes, data) == cudaSuccess) {
+      return attributes.type == cudaMemoryTypeHost;
+    }
+    // Of memory whose kind is not known, nothing is promised.
+    cudaGetLastError();
+    return false;
+  }
+
   absl::StatusOr<std::unique_ptr<Stream>> CreateStream() override {
     return CudaStream::Create(errors_);
   }

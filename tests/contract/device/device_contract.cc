@@ -217,6 +217,13 @@ TEST_CASE("the end of a stream waits for its work") {
   REQUIRE(std::memcmp(target.data(), pattern.data(), kBytes) == 0);
 }
 
+TEST_CASE("pinned memory is known as such") {
+  const auto device = MakeDeviceUnderTest();
+  const Memory memory = Allocate(*device, MemoryKind::kHost, 100);
+  REQUIRE(device->IsPinned(memory.data()));
+  REQUIRE(device->IsPinned(static_cast<uint8_t*>(memory.data()) + 99));
+}
+
 TEST_CASE("threads may use one device at once") {
   const auto device = MakeDeviceUnderTest();
   constexpr int kThreads = 4;

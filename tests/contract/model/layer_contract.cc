@@ -67,6 +67,9 @@ LayerRun Run(const ModelPlan& model, const Floats& params, const Floats& inputs,
          ++layer) {
       (*layer)->Backward(run.gradient.data());
     }
+    for (const auto& layer : s.layers()) {
+      if (layer->has_parameters()) REQUIRE_OK(layer->AwaitGradient());
+    }
     return absl::OkStatus();
   }));
   run.input_gradient.assign(s.input_gradient().begin(),

@@ -1,4 +1,4 @@
-// What the server says and does about --device.
+// What the server and the worker say and do about --device.
 
 #include <signal.h>
 
@@ -113,6 +113,44 @@ TEST_CASE("other devices are refused") {
   REQUIRE_FALSE(server.Serves());
   REQUIRE(server.Stop() == kExitUsage);
   REQUIRE_THAT(server.Output(), Contains("device tpu is none of"));
+}
+
+// A worker that is told of a server that is not there.
+struct WorkerEnd {
+  int exit_status = 0;
+  std::string output;
+};
+
+WorkerEnd RunWorker(const std::string& device) {
+  Command worker({"worker/tessera_worker", "--servers=127.0.0.1:1",
+                  "--unreachable_after_seconds=1", "--device=" + device},
+                 NewScratchFolder() + "/worker.log");
+  const auto ending = worker.Wait();
+  REQUIRE(ending.has_value());
+  return {ending->exit_status, worker.Output()};
+}
+
+TEST_CASE("a worker says what it computes on, and goes on to the servers") {
+  const std::string device = GENERATE("cpu", "auto");
+  const WorkerEnd end = RunWorker(device);
+  REQUIRE(end.exit_status == kExitFailed);
+  REQUIRE_THAT(end.output,
+               Contains(device == "cpu" ? "device cpu" : "device "));
+}
+
+TEST_CASE("a worker told to use what is not there says what is missing") {
+  const WorkerEnd end = RunWorker("cuda");
+  if (end.exit_status == kExitFailed) return;  // There is a GPU.
+  REQUIRE(end.exit_status == kExitUsage);
+  REQUIRE_THAT(end.output, Contains("device cuda: this build has no CUDA") ||
+                               Contains("device cuda: this machine has"));
+  REQUIRE_THAT(end.output, Contains("use cpu or auto"));
+}
+
+TEST_CASE("a worker refuses other devices") {
+  const WorkerEnd end = RunWorker("tpu");
+  REQUIRE(end.exit_status == kExitUsage);
+  REQUIRE_THAT(end.output, Contains("device tpu is none of"));
 }
 
 }  // namespace

@@ -164,3 +164,19 @@ cudaError_t cudaHostUnregister(void* data) {
   --runtime.live.pins;
   return cudaSuccess;
 }
+
+cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes,
+                                     const void* data) {
+  Runtime& runtime = TheRuntime();
+  MutexLock lock(&runtime.mutex);
+  if (runtime.lost) return runtime.Remember(kLossError);
+  if (runtime.IsOrdinary(data)) {
+    attributes->type = cudaMemoryTypeUnregistered;
+  } else {
+    attributes->type =
+        tessera::fake_cuda::FindPiece(runtime.device_memory, data) == nullptr
+            ? cudaMemoryTypeHost
+            : cudaMemoryTypeDevice;
+  }
+  return cudaSuccess;
+}

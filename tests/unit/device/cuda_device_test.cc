@@ -190,5 +190,21 @@ TEST_CASE("a pool pins what comes from elsewhere") {
   REQUIRE(fake_cuda::LiveObjects() == fake_cuda::Live{});
 }
 
+TEST_CASE("ordinary memory is not pinned, unless it was") {
+  fake_cuda::Reset();
+  auto device = MakeCudaDevice();
+  REQUIRE_OK(device);
+  constexpr size_t kPage = 4096;
+  void* const memory = std::aligned_alloc(kPage, kPage);
+  REQUIRE_FALSE((*device)->IsPinned(memory));
+  {
+    const auto pin = (*device)->Pin(memory, kPage);
+    REQUIRE_OK(pin);
+    REQUIRE((*device)->IsPinned(memory));
+  }
+  REQUIRE_FALSE((*device)->IsPinned(memory));
+  std::free(memory);
+}
+
 }  // namespace
 }  // namespace tessera

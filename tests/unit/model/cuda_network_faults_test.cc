@@ -128,22 +128,32 @@ TEST_CASE("a GPU's results are near the CPU's") {
   }
 }
 
-TEST_CASE("a gradient in pinned memory leaves before the pass is over") {
+// Memory for a gradient, all NaN.
+absl::Span<float> Blank(void* data, size_t elements) {
+  const absl::Span<float> gradient(static_cast<float*>(data), elements);
+  std::fill(gradient.begin(), gradient.end(), std::nanf(""));
+  return gradient;
+}
+
+TEST_CASE("gradients leave before the pass is over, to memory of any kind") {
+  const bool is_pinned = GENERATE(true, false);
+  CAPTURE(is_pinned);
   Fixture f;
   const auto network = f.Create();
   REQUIRE_OK(network);
   Floats expected;
   REQUIRE_OK(f.Train(**network, expected));
+  const size_t elements = f.params.size();
   const auto pinned =
-      f.device->Allocate(MemoryKind::kHost, f.params.size() * sizeof(float));
+      f.device->Allocate(MemoryKind::kHost, elements * sizeof(float));
   REQUIRE_OK(pinned);
-  const absl::Span<float> gradient(static_cast<float*>(pinned->data()),
-                                   f.params.size());
-  std::fill(gradient.begin(), gradient.end(), std::nanf(""));
+  Floats ordinary(elements);
+  const absl::Span<float> gradient =
+      Blank(is_pinned ? pinned->data() : ordinary.data(), elements);
   int calls = 0;
   REQUIRE_OK(f.Train(**network, gradient, [&](int64_t begin) {
     ++calls;
-    for (size_t i = static_cast<size_t>(begin); i < gradient.size(); ++i) {
+    for (size_t i = static_cast<size_t>(begin); i < elements; ++i) {
       REQUIRE(gradient[i] == expected[i]);
     }
     // The GPU has not come to the first layer's when the last one's is here.

@@ -58,6 +58,9 @@ class CudaContext {
             data == nullptr ? 0 : static_cast<size_t>(count)};
   }
 
+  // Whether the host's memory at this address can be copied to at any time.
+  bool IsPinned(const void* data) const { return device_.IsPinned(data); }
+
   // Room that layers use one after the other, on `compute`; and ones. Reserve
   // while layers are made, then MakeShared, then use.
   void ReserveScratch(int64_t floats);

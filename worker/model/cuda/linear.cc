@@ -1,5 +1,7 @@
 #include "worker/model/cuda/linear.h"
 
+#include <algorithm>
+
 #include "common/base/check.h"
 #include "worker/model/cuda/pointwise_kernels.h"
 #include "worker/model/cuda/unfold_kernel.h"
@@ -96,8 +98,6 @@ void Linear::Backward(float* gradient) {
                      .inner = width_,
                      .columns = 1});
   context_.Order(context_.compute(), *computed_, context_.download());
-  // Before the copy: one to memory that is not pinned waits here, and there
-  // should be something to do meanwhile.
   if (input_.has_gradient()) ComputeInputGradient();
   SendGradient(gradient);
 }
@@ -117,8 +117,17 @@ void Linear::ComputeInputGradient() {
   });
 }
 
+float* Linear::Staging() {
+  if (staging_.empty()) {
+    staging_ = context_.AllocateHost<float>(parameters().size());
+  }
+  return staging_.data();
+}
+
 void Linear::SendGradient(float* gradient) {
-  context_.Copy(context_.download(), gradient + parameters().begin,
+  target_ = gradient + parameters().begin;
+  passage_ = context_.IsPinned(target_) ? nullptr : Staging();
+  context_.Copy(context_.download(), passage_ == nullptr ? target_ : passage_,
                 device_gradient_, bytes());
   if (context_.status().ok()) {
     context_.Note(context_.download().Record(*delivered_));
@@ -127,6 +136,9 @@ void Linear::SendGradient(float* gradient) {
 
 absl::Status Linear::AwaitGradient() {
   if (context_.status().ok()) context_.Note(delivered_->Synchronize());
+  if (context_.status().ok() && passage_ != nullptr) {
+    std::copy_n(passage_, parameters().size(), target_);
+  }
   return context_.status();
 }
 

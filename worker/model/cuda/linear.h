@@ -5,6 +5,7 @@
 
 #include <memory>
 
+#include "absl/types/span.h"
 #include "common/device/device.h"
 #include "common/job/model_plan.h"
 #include "common/tensor/layout.h"
@@ -42,6 +43,8 @@ class Linear : public Layer {
   const float* Columns();
   void ComputeInputGradient();
   void SendGradient(float* gradient);
+  // Pinned memory for the gradient's way to memory that is not.
+  float* Staging();
 
   int64_t bytes() const {
     return parameters().size() * static_cast<int64_t>(sizeof(float));
@@ -60,6 +63,11 @@ class Linear : public Layer {
   // The weight, then the bias, as in the flat vectors.
   float* const device_parameters_;
   float* const device_gradient_;
+  // Where the gradient is to go, and where it goes first; null when it goes
+  // there at once.
+  float* target_ = nullptr;
+  float* passage_ = nullptr;
+  absl::Span<float> staging_;
   const std::unique_ptr<Event> arrived_;    // Parameters.
   const std::unique_ptr<Event> computed_;   // Their gradient.
   const std::unique_ptr<Event> delivered_;  // It, to the host.
