@@ -9,6 +9,7 @@
 #include "server/checkpoint/manifest.h"
 #include "server/checkpoint/sets.h"
 #include "server/checkpoint/writer.h"
+#include "server/service/set_source.h"
 
 namespace tessera {
 namespace {
@@ -18,16 +19,6 @@ absl::Status EnsureFolder(Storage& storage, const std::string& root) {
   if (!absl::IsNotFound(names.status())) return names.status();
   spdlog::info("the checkpoint folder {} is not there; making it", root);
   return MakeFolders(storage, root);
-}
-
-absl::Status OfAnotherJob(const CheckpointReader& set, const Job& job) {
-  return absl::FailedPreconditionError(absl::StrCat(
-      set.folder(), " is a checkpoint of another job (fingerprint ",
-      absl::Hex(set.set().job_fingerprint, absl::kZeroPad16), "; this job \"",
-      job.proto().name(), "\" has ",
-      absl::Hex(job.fingerprint(), absl::kZeroPad16),
-      "): give each job a folder of its own with --checkpoint_dir, or move "
-      "that one away"));
 }
 
 absl::StatusOr<RestorePoint> ToRestorePoint(const CheckpointReader& set) {
@@ -56,9 +47,7 @@ absl::StatusOr<std::vector<RestorePoint>> FindRestorePoints(
   TESSERA_ASSIGN_OR_RETURN(const FoundSets found, FindSets(storage, root));
   std::vector<RestorePoint> points;
   for (const CheckpointReader& set : found.complete) {
-    if (set.set().job_fingerprint != job.fingerprint()) {
-      return OfAnotherJob(set, job);
-    }
+    TESSERA_RETURN_IF_ERROR(CheckSetOfJob(set, job));
     auto point = ToRestorePoint(set);
     if (point.ok()) {
       points.push_back(*std::move(point));

@@ -6,6 +6,7 @@
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "server/checkpoint/manifest.h"
 
 namespace tessera {
 namespace {
@@ -23,7 +24,28 @@ absl::Status CheckRoot(Storage& storage, const std::string& root) {
       "; is its disk there, and is it the folder that all servers share?"));
 }
 
+// Equal for jobs whose parameters go the same way.
+std::string WhatCounts(v1::Job resolved_job) {
+  resolved_job.clear_block_bytes();
+  return SerializeJob(resolved_job);
+}
+
 }  // namespace
+
+absl::Status CheckSetOfJob(const CheckpointReader& set, const Job& job) {
+  if (set.set().job_fingerprint == job.fingerprint()) return absl::OkStatus();
+  TESSERA_ASSIGN_OR_RETURN(v1::Job other, JobOf(set.manifest()));
+  if (WhatCounts(std::move(other)) == WhatCounts(job.proto())) {
+    return absl::OkStatus();
+  }
+  return absl::FailedPreconditionError(absl::StrCat(
+      set.folder(), " is a checkpoint of another job (fingerprint ",
+      absl::Hex(set.set().job_fingerprint, absl::kZeroPad16), "; this job \"",
+      job.proto().name(), "\" has ",
+      absl::Hex(job.fingerprint(), absl::kZeroPad16),
+      "): give each job a folder of its own with --checkpoint_dir, or move "
+      "that one away"));
+}
 
 absl::StatusOr<std::unique_ptr<SetSource>> SetSource::Open(
     Storage& storage, const std::string& root, const SetName& name,
@@ -33,13 +55,7 @@ absl::StatusOr<std::unique_ptr<SetSource>> SetSource::Open(
       CheckpointReader reader,
       CheckpointReader::Open(
           storage, JoinPath(root, SetFolderName(name.version, name.set_id))));
-  if (reader.set().job_fingerprint != job.fingerprint() ||
-      reader.total_elements() != job.layout().total_elements()) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(reader.folder(), " is of another job, ",
-                     absl::Hex(reader.set().job_fingerprint), ", than this, ",
-                     absl::Hex(job.fingerprint())));
-  }
+  TESSERA_RETURN_IF_ERROR(CheckSetOfJob(reader, job));
   return absl::WrapUnique(new SetSource(std::move(reader), elements));
 }
 

@@ -19,6 +19,11 @@
 
 namespace tessera {
 
+// Whether this job can go on from the set: it is the job's own, or that of one
+// that differs in nothing but what does not change results (block_bytes,
+// operation). Codes: FAILED_PRECONDITION, naming both.
+absl::Status CheckSetOfJob(const CheckpointReader& set, const Job& job);
+
 // Reads ahead, because a set is checked by pieces, which are larger than small
 // blocks. Not thread-safe.
 class SetSource {
