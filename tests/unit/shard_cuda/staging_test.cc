@@ -19,12 +19,13 @@ std::vector<uint8_t> RandomBytes(size_t bytes, std::mt19937_64& random) {
 
 TEST_CASE("a payload of any size arrives, wherever it is cut") {
   const size_t bytes = GENERATE(size_t{0}, size_t{1}, kPiece - 1, kPiece,
-                                kPiece + 1, 3 * kPiece - 5, 3 * kPiece);
+                                kPiece + 1, 3 * kPiece - 5, 3 * kPiece,
+                                (2 * Staging::kPieces + 1) * kPiece + 7);
   const uint64_t seed = GENERATE(take(3, random(1, 1 << 30)));
   CAPTURE(bytes, seed);
   std::mt19937_64 random(seed);
   const auto device = MakeStandInGpu();
-  auto staging = Staging::Create(*device, 3 * kPiece);
+  auto staging = Staging::Create(*device, std::max(bytes, 3 * kPiece));
   REQUIRE_OK(staging);
   const std::unique_ptr<Stream> stream = *device->CreateStream();
   // Twice: room is used again.
@@ -57,6 +58,37 @@ TEST_CASE("a piece travels while the next is filled") {
   const int before = fake_cuda::CallCount(fake_cuda::Call::kCopy);
   REQUIRE_OK(staging->Send(FragmentedBytes(bytes), *stream));
   REQUIRE(fake_cuda::CallCount(fake_cuda::Call::kCopy) == before + 4);
+}
+
+TEST_CASE("pinned memory is bounded, however long payloads are") {
+  const auto device = MakeStandInGpu();
+  constexpr size_t kBytes = 20 * kPiece;
+  auto staging = Staging::Create(*device, kBytes);
+  REQUIRE_OK(staging);
+  const auto stream = *device->CreateStream();
+  std::mt19937_64 random(5);
+  const std::vector<uint8_t> bytes = RandomBytes(kBytes, random);
+  // Each piece is asked about before it is filled.
+  const int before = fake_cuda::CallCount(fake_cuda::Call::kWait);
+  REQUIRE_OK(staging->Send(FragmentedBytes(bytes), *stream));
+  REQUIRE(fake_cuda::CallCount(fake_cuda::Call::kWait) == before + 20);
+  std::vector<uint8_t> arrived(kBytes);
+  REQUIRE_OK(stream->Copy(arrived.data(), staging->device_data(), kBytes));
+  REQUIRE(arrived == bytes);
+}
+
+TEST_CASE("a piece that cannot leave is an error, and so is one that is lost") {
+  const auto device = MakeStandInGpu();
+  const std::vector<uint8_t> bytes(6 * kPiece);
+  auto staging = Staging::Create(*device, bytes.size());
+  REQUIRE_OK(staging);
+  const auto stream = *device->CreateStream();
+  fake_cuda::FailCall(fake_cuda::Call::kCopy, 5, cudaErrorUnknown);
+  REQUIRE_ERROR(staging->Send(FragmentedBytes(bytes), *stream),
+                absl::StatusCode::kInternal, "copy");
+  fake_cuda::LoseAfter(3);
+  REQUIRE_ERROR(staging->Send(FragmentedBytes(bytes), *stream),
+                absl::StatusCode::kUnavailable, "lost");
 }
 
 TEST_CASE("room that cannot be had is RESOURCE_EXHAUSTED") {
