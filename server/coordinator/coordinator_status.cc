@@ -98,7 +98,7 @@ void Coordinator::AddWaiting(absl::Time now,
 
 void Coordinator::AddServers(absl::Time now,
                              v1::GetStatusResponse& status) const {
-  status.set_generation(generation());
+  status.set_generation(roll_.generation());
   roll_.WriteTo(now, status);
   v1::CheckpointStatus& checkpoint = *status.mutable_checkpoint();
   checkpoint.set_enabled(options_.makes_checkpoints);

@@ -2,52 +2,13 @@
 
 #include <catch2/catch.hpp>
 
-#include "tests/unit/coordinator/servers_fixture.h"
+#include "tests/unit/coordinator/recovering.h"
 
 namespace tessera {
 namespace {
 
 constexpr auto kRefused = absl::StatusCode::kFailedPrecondition;
 using Entries = std::vector<std::string>;
-
-RestorePoint Point(int64_t version, uint64_t set_id) {
-  return {.version = version, .set_id = set_id, .state = {}};
-}
-
-const TestJobOptions kJob{.microbatches = 2,
-                          .steps = 40,
-                          .test_examples = 10,
-                          .evaluation = "every_steps: 10"};
-
-v1::Operation NoPeriodicCheckpoints() {
-  v1::Operation operation;
-  operation.mutable_checkpoint()->set_every_steps(1000);
-  operation.mutable_checkpoint()->set_keep(2);
-  return operation;
-}
-
-struct Recovering : ServersFixture {
-  explicit Recovering(std::vector<RestorePoint> points = {})
-      : ServersFixture(kJob, NoPeriodicCheckpoints(), std::move(points)) {}
-
-  // "generation 3, version 20 of set 5".
-  std::string Orders(int shard) {
-    const v1::AttendResponse orders = Say(shard);
-    return absl::StrCat("generation ", orders.generation(), ", version ",
-                        orders.restore().version(), " of set ",
-                        orders.restore().set_id());
-  }
-  void Fail(int shard, absl::StatusCode code) {
-    const v1::AttendResponse orders = Say(shard);
-    v1::RestoreFailure failure;
-    failure.set_generation(orders.generation());
-    failure.set_set_id(orders.restore().set_id());
-    failure.set_code(static_cast<int>(code));
-    failure.set_message("as it goes");
-    servers.at(static_cast<size_t>(shard)).failure = failure;
-    Say(shard);
-  }
-};
 
 TEST_CASE_METHOD(Recovering,
                  "nothing is granted before all servers are there") {
@@ -128,9 +89,22 @@ TEST_CASE_METHOD(Recovering, "another process of a shard takes all back") {
   REQUIRE(coordinator->generation() == 2);
   REQUIRE(Status().shards(shard).incarnations() == 2);
   REQUIRE(Status().shards(1 - shard).incarnations() == 1);
-  // Still a member; version 5 proves nothing any more.
-  REQUIRE(Ask(a, {.have_version = 5, .generation = 1}) == "step 0 [0, 2)");
+  // Still a member.
+  REQUIRE(Ask(a, At(0)) == "step 0 [0, 2)");
+}
+
+TEST_CASE_METHOD(Recovering, "versions of another generation prove nothing") {
+  ObeyAll();
+  const WorkerId a = Join();
+  TrainTo(a, 5);
+  Replace(0);
+  ObeyAll();
+  REQUIRE(Ask(a, At(0)) == "step 0 [0, 2)");
+  Ask(a, {.have_version = 1, .generation = 1});
   REQUIRE(coordinator->steps_done() == 0);
+  // From who takes no part in recovery, they do.
+  Ask(a, {.have_version = 1, .generation = 0});
+  REQUIRE(coordinator->steps_done() == 1);
 }
 
 TEST_CASE_METHOD(Recovering,
@@ -183,7 +157,7 @@ TEST_CASE_METHOD(Recovering, "requests of another job or shard are refused") {
 }
 
 TEST_CASE("where servers do not attend, all is there") {
-  CoordinatorFixture f(kJob);
+  CoordinatorFixture f(kRecoveringJob);
   REQUIRE_ERROR(f.coordinator->Attend({}, f.now), kRefused);
   REQUIRE_ERROR(f.coordinator->RequestCheckpoint(f.now), kRefused);
   REQUIRE(f.coordinator->generation() == 0);
@@ -192,56 +166,6 @@ TEST_CASE("where servers do not attend, all is there") {
   REQUIRE(f.Ask(a, {.have_version = 0, .generation = 5}) == "step 0 [0, 2)");
   REQUIRE(f.Status().shards().empty());
   REQUIRE_FALSE(f.Status().has_checkpoint());
-}
-
-TEST_CASE("a set that cannot be loaded is dropped for the next, to the first") {
-  Recovering f({Point(20, 7), Point(10, 5)});
-  f.Say(0);
-  f.Say(1);
-  f.Obey(0);
-  f.Fail(1, GENERATE(absl::StatusCode::kDataLoss, absl::StatusCode::kNotFound,
-                     absl::StatusCode::kFailedPrecondition));
-  REQUIRE(f.Orders(0) == "generation 2, version 10 of set 5");
-  REQUIRE(f.Status().checkpoint().newest_version() == 10);
-  // What was said before is not said of this generation.
-  REQUIRE(f.Orders(1) == "generation 2, version 10 of set 5");
-  f.Fail(0, absl::StatusCode::kDataLoss);
-  REQUIRE(f.Orders(1) == "generation 3, version 0 of set 0");
-  REQUIRE(f.Status().checkpoint().newest_version() == -1);
-  f.ObeyAll();
-  REQUIRE(f.coordinator->generation() == 3);
-  REQUIRE(f.coordinator->steps_done() == 0);
-  // Dropped for good.
-  f.Replace(1);
-  REQUIRE(f.Orders(1) == "generation 4, version 0 of set 0");
-}
-
-TEST_CASE("a failure that is not the set's is tried again, after a pause") {
-  Recovering f({Point(20, 7)});
-  f.Say(0);
-  f.Say(1);
-  f.Fail(0, absl::StatusCode::kUnavailable);
-  REQUIRE(f.Orders(0) == "generation 1, version 20 of set 7");
-  f.now += ShardRoll::kRetryPause / 2;
-  f.coordinator->Tick(f.now);
-  REQUIRE(f.Orders(0) == "generation 1, version 20 of set 7");
-  f.now += ShardRoll::kRetryPause / 2;
-  f.coordinator->Tick(f.now);
-  REQUIRE(f.Orders(0) == "generation 2, version 20 of set 7");
-  f.ObeyAll();
-  REQUIRE(f.coordinator->generation() == 2);
-  f.now += 10 * ShardRoll::kRetryPause;
-  f.coordinator->Tick(f.now);
-  REQUIRE(f.coordinator->generation() == 2);
-}
-
-TEST_CASE_METHOD(Recovering, "initial parameters are never given up") {
-  Say(0);
-  Say(1);
-  Fail(0, absl::StatusCode::kDataLoss);
-  now += ShardRoll::kRetryPause;
-  coordinator->Tick(now);
-  REQUIRE(Orders(0) == "generation 2, version 0 of set 0");
 }
 
 TEST_CASE_METHOD(Recovering, "a late word does not undo a newer one") {
@@ -318,79 +242,6 @@ TEST_CASE_METHOD(Recovering, "a repeated request is granted anew after it") {
   REQUIRE(Ask(a, report) == "step 0 [0, 2)");
   REQUIRE(Ask(a, report) == "step 0 [0, 2)");
   REQUIRE(Status().workers(0).holds() == "step 0 [0, 2)");
-}
-
-TEST_CASE("a job can be stopped while its servers are awaited or load") {
-  const bool early = GENERATE(true, false);
-  Recovering f({Point(15, 7)});
-  const WorkerId a = f.Join();
-  if (early) f.coordinator->RequestStop(f.now);
-  f.Say(0);
-  f.Say(1);
-  if (!early) f.coordinator->RequestStop(f.now);
-  REQUIRE_FALSE(f.coordinator->ended());
-  f.ObeyAll();
-  REQUIRE(f.Ask(a) == "evaluation of 15, chunks [0, 1)");
-  f.ReportAll(a, 15, 1);
-  REQUIRE(f.Ask(a) == "end STOPPED");
-}
-
-TEST_CASE("without workers a stop ends it wherever it starts") {
-  Recovering f({Point(15, 7)});
-  f.coordinator->RequestStop(f.now);
-  REQUIRE(f.coordinator->ended());
-  f.ObeyAll();
-  REQUIRE(f.coordinator->ended());
-  REQUIRE(f.coordinator->steps_done() == 15);
-}
-
-TEST_CASE_METHOD(Recovering, "a stop outlives going back") {
-  ObeyAll();
-  const WorkerId a = Join();
-  TrainTo(a, 5);
-  REQUIRE(Status().workers(0).holds() == "step 5 [0, 2)");
-  coordinator->RequestStop(now);
-  Replace(1);
-  ObeyAll();
-  REQUIRE(Status().steps_total() == 6);
-  TrainTo(a, 6);
-  REQUIRE(AskAnew(a, 6) == "evaluation of 6, chunks [0, 1)");
-  ReportAll(a, 6, 1);
-  REQUIRE(Ask(a, At(6)) == "end STOPPED");
-}
-
-TEST_CASE_METHOD(Recovering,
-                 "a job that has ended goes on if it lost its end") {
-  ObeyAll();
-  const WorkerId a = Join();
-  TrainTo(a, 40);
-  ReportAll(a, 40, 1);
-  REQUIRE(coordinator->ended());
-  Replace(1);
-  Say(1);
-  REQUIRE_FALSE(coordinator->ended());
-  REQUIRE(Status().phase() == v1::PHASE_RECOVERING);
-  ObeyAll();
-  TrainTo(a, 40);
-  ReportAll(a, 40, 1);
-  REQUIRE(Ask(a, At(40)) == "end STEPS");
-}
-
-TEST_CASE_METHOD(Recovering, "and stays ended if a set holds it") {
-  ObeyAll();
-  const WorkerId a = Join();
-  TrainTo(a, 40);
-  ReportAll(a, 40, 1);
-  Obey(0);
-  Obey(1);
-  REQUIRE(Write().version() == 40);
-  Replace(1);
-  REQUIRE(Orders(1) == "generation 2, version 40 of set 1000");
-  ObeyAll();
-  REQUIRE(coordinator->generation() == 2);
-  REQUIRE(Ask(a, At(40)) == "end STEPS");
-  REQUIRE(Status().evaluations().size() == 4);
-  REQUIRE(Capture() == "none");
 }
 
 TEST_CASE_METHOD(Recovering, "who is waited for is named") {

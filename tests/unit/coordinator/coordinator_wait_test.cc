@@ -74,10 +74,12 @@ TEST_CASE_METHOD(Impatient, "so does one that does not come back") {
   REQUIRE(Capture() == "none");
 }
 
-TEST_CASE_METHOD(Impatient, "a server that comes back in time saves it") {
+TEST_CASE_METHOD(Impatient, "the call that ends a silence comes in time") {
   ObeyAll();
-  Pass(absl::Seconds(50), {0});
-  // Its call is the first for long.
+  const WorkerId a = Join();
+  Pass(absl::Seconds(55), {0}, {a});
+  TrainTo(a, 1);
+  // Nobody looked at the clock in the meantime.
   now += absl::Seconds(9);
   Say(1);
   REQUIRE_FALSE(coordinator->ended());
@@ -152,8 +154,19 @@ TEST_CASE_METHOD(Impatient, "who went home is not called back by a restart") {
   REQUIRE(WaitedTooLong());
   ObeyAll();
   REQUIRE(WaitedTooLong());
+}
+
+TEST_CASE_METHOD(Impatient, "not even one to an earlier version") {
+  ObeyAll();
+  const WorkerId a = Join();
+  TrainTo(a, 7);
+  Write();  // Of version 6.
+  Pass(absl::Seconds(61), {0, 1}, {a});
+  REQUIRE(WaitedTooLong());
   Replace(0);
   ObeyAll();
+  REQUIRE(coordinator->generation() == 2);
+  REQUIRE(coordinator->steps_done() == 6);
   REQUIRE(WaitedTooLong());
 }
 
