@@ -5,16 +5,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "common/base/check.h"
 #include "common/base/status_macros.h"
 #include "server/shard/finite.h"
 
 namespace tessera {
 namespace {
-
-absl::Status Stopping() {
-  return absl::UnavailableError("the server is stopping");
-}
 
 void AddNumber(int64_t number, Sha256& digest) {
   digest.Update(&number, sizeof(number));
@@ -31,29 +26,6 @@ absl::Status AddBuffer(const BufferRef& buffer, Stream& stream,
 }
 
 }  // namespace
-
-absl::Status Block::CheckServing(int64_t generation) const {
-  if (stopped_) return Stopping();
-  if (suspended_) return NotServed();
-  if (generation == 0 || generation == generation_) return absl::OkStatus();
-  if (generation < generation_) {
-    return absl::AbortedError(absl::StrCat(
-        "block ", index_, ": generation ", generation,
-        " is over, the servers are in generation ", generation_,
-        ": they had to start from an earlier version; ask the coordinator for "
-        "work"));
-  }
-  return absl::UnavailableError(
-      absl::StrCat("block ", index_, ": this server is still in generation ",
-                   generation_, ", not yet in generation ", generation));
-}
-
-absl::Status Block::NotServed() const {
-  return absl::UnavailableError(
-      absl::StrCat("block ", index_,
-                   " is not served until the coordinator has said from which "
-                   "version to start, and that is loaded"));
-}
 
 absl::Status Block::CheckValues(const Contribution& contribution,
                                 const FragmentedBytes& payload) const {
@@ -78,8 +50,16 @@ absl::Status Block::NotFinite(const Contribution& contribution,
 
 absl::StatusOr<Block::PushDone> Block::Push(const Contribution& contribution,
                                             const FragmentedBytes& payload) {
+  // Before the lock, as it needs none; it leaves the payload in a cache.
+  const uint32_t digest = DigestOf(payload);
   MutexLock lock(&mutex_);
   TESSERA_RETURN_IF_ERROR(CheckServing(contribution.generation));
+  return Count(contribution, payload, digest);
+}
+
+absl::StatusOr<Block::PushDone> Block::Count(const Contribution& contribution,
+                                             const FragmentedBytes& payload,
+                                             uint32_t digest) {
   const int64_t newest = state_.newest().version;
   if (contribution.step > newest) {
     return absl::OutOfRangeError(
@@ -96,13 +76,13 @@ absl::StatusOr<Block::PushDone> Block::Push(const Contribution& contribution,
   }
   switch (sum.outcome) {
     case BlockAggregator::Outcome::kDuplicate:
-      // Nobody looked at the values; what is wrong is to be said all the same.
-      TESSERA_RETURN_IF_ERROR(CheckValues(contribution, payload));
+      TESSERA_RETURN_IF_ERROR(CheckRepeat(contribution, payload, digest));
       return done;
     case BlockAggregator::Outcome::kNotFinite:
       return NotFinite(contribution, payload);
     case BlockAggregator::Outcome::kAdded:
       done.result.outcome = PushOutcome::kAdded;
+      counted_.Add({contribution.range, contribution.worker, digest});
       // Its sender held this version of every block of every shard, so nobody
       // needs to start again from the one before.
       state_.ReleasePrevious();
@@ -112,7 +92,28 @@ absl::StatusOr<Block::PushDone> Block::Push(const Contribution& contribution,
   }
   TESSERA_ASSIGN_OR_RETURN(const bool is_finite, Complete(sum, done));
   if (!is_finite) return NotFinite(contribution, payload);
+  counted_.Add({contribution.range, contribution.worker, digest});
+  counted_.StartNextStep();
   return done;
+}
+
+absl::Status Block::CheckRepeat(const Contribution& contribution,
+                                const FragmentedBytes& payload,
+                                uint32_t digest) const {
+  // Nobody looked at the values; what is wrong is to be said all the same.
+  TESSERA_RETURN_IF_ERROR(CheckValues(contribution, payload));
+  const int64_t newest = state_.newest().version;
+  const CountedRanges::Push* const counted =
+      contribution.step == newest ? counted_.Find(contribution.range)
+      : contribution.step + 1 == newest
+          ? counted_.FindPrevious(contribution.range)
+          : nullptr;
+  if (counted == nullptr || counted->digest == digest) return absl::OkStatus();
+  return absl::AlreadyExistsError(absl::StrCat(
+      "push of worker ", contribution.worker.value(), " for block ", index_,
+      ", microbatches ", ToString(contribution.range), " of step ",
+      contribution.step, ": those of worker ", counted->worker.value(),
+      " were counted, with other bytes; do all workers compute alike?"));
 }
 
 absl::StatusOr<bool> Block::Complete(const BlockAggregator::Result& sum,
@@ -123,6 +124,10 @@ absl::StatusOr<bool> Block::Complete(const BlockAggregator::Result& sum,
   done.result = {PushOutcome::kCompleted, state_.newest().version};
   done.loss_sum = sum.total_loss;
   done.answers = EndWaits(Share(state_.newest()));
+  if (capture_.capture != 0 && capture_.version == done.result.newest_version) {
+    done.captured = {capture_.capture, state_.Snapshot()};
+    capture_ = {};
+  }
   return true;
 }
 
@@ -178,53 +183,6 @@ std::optional<PullAnswer> Block::Cancel(uint64_t ticket) {
                         "the pull of block ", index_, " was cancelled"))};
   waits_.erase(wait);
   return answer;
-}
-
-std::vector<PullAnswer> Block::Shutdown() {
-  MutexLock lock(&mutex_);
-  stopped_ = true;
-  return EndWaits(Stopping());
-}
-
-std::vector<PullAnswer> Block::Suspend() {
-  MutexLock lock(&mutex_);
-  suspended_ = true;
-  std::vector<PullAnswer> answers;
-  for (Wait& wait : waits_) {
-    answers.push_back({std::move(wait.done), NotServed()});
-    if (wait.generation == 0) continue;
-    answers.back().result = absl::AbortedError(absl::StrCat(
-        "block ", index_, ": the wait in generation ", wait.generation,
-        " is over, the servers start anew; ask the coordinator for work"));
-  }
-  waits_.clear();
-  return answers;
-}
-
-bool Block::Clear(bool keep_initial) {
-  MutexLock lock(&mutex_);
-  TESSERA_CHECK(suspended_);
-  aggregator_.Clear();
-  if (keep_initial && began_initial_ && state_.newest().version == 0 &&
-      state_.has_values()) {
-    return true;
-  }
-  state_.LetGo();
-  return false;
-}
-
-void Block::Install(BlockState state, bool is_initial) {
-  MutexLock lock(&mutex_);
-  TESSERA_CHECK(suspended_);
-  state_ = std::move(state);
-  began_initial_ = is_initial;
-}
-
-void Block::Resume(int64_t generation) {
-  MutexLock lock(&mutex_);
-  TESSERA_CHECK(state_.has_values());
-  generation_ = generation;
-  suspended_ = false;
 }
 
 std::vector<PullAnswer> Block::EndWaits(

@@ -20,6 +20,7 @@
 #include "common/wire/encoding.h"
 #include "server/shard/block_aggregator.h"
 #include "server/shard/block_state.h"
+#include "server/shard/counted_ranges.h"
 #include "server/shard/shard_store.h"
 
 namespace tessera {
@@ -31,6 +32,12 @@ struct PullAnswer {
   absl::StatusOr<BlockVersion> result;
 };
 
+// A block at the version that a capture wants.
+struct CapturedBlock {
+  uint64_t capture = 0;  // CaptureCollector's id.
+  BlockSnapshot block;
+};
+
 // Thread-safe. Calls nobody back: it returns the answers that are due.
 class Block {
  public:
@@ -38,6 +45,8 @@ class Block {
     PushResult result;
     int64_t generation = 0;  // In which it was counted.
     double loss_sum = 0;     // Of the whole step, with kCompleted.
+    // With kCompleted, when the version is one to capture.
+    std::optional<CapturedBlock> captured;
     std::vector<PullAnswer> answers;
   };
 
@@ -74,6 +83,12 @@ class Block {
   // Ends every wait and refuses all that comes later.
   std::vector<PullAnswer> Shutdown();
 
+  // Gives the version, or will give it with the push that makes it, unless a
+  // later capture or Suspend comes before. As ShardStore::Capture.
+  absl::StatusOr<std::optional<BlockSnapshot>> Capture(uint64_t capture,
+                                                       int64_t generation,
+                                                       int64_t version);
+
   // Ends every wait and refuses all that comes until Resume.
   std::vector<PullAnswer> Suspend();
   // The way to Resume, for one thread: forgets partial sums, and the state,
@@ -97,6 +112,22 @@ class Block {
     int64_t generation;
   };
 
+  // What the block is to give when it comes to a version; no id for nothing.
+  struct CaptureOrder {
+    uint64_t capture = 0;
+    int64_t version = 0;
+  };
+
+  // Counts it, once the lock is held, with the payload's digest.
+  absl::StatusOr<PushDone> Count(const Contribution& contribution,
+                                 const FragmentedBytes& payload,
+                                 uint32_t digest)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether a push of what was counted already may pass.
+  absl::Status CheckRepeat(const Contribution& contribution,
+                           const FragmentedBytes& payload,
+                           uint32_t digest) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // INVALID_ARGUMENT for a payload with a value that is none.
   absl::Status CheckValues(const Contribution& contribution,
                            const FragmentedBytes& payload) const;
@@ -126,8 +157,10 @@ class Block {
   mutable Mutex mutex_;
   BlockState state_ ABSL_GUARDED_BY(mutex_);
   BlockAggregator aggregator_ ABSL_GUARDED_BY(mutex_);
+  CountedRanges counted_ ABSL_GUARDED_BY(mutex_);
   // All wait for the version after the newest.
   std::vector<Wait> waits_ ABSL_GUARDED_BY(mutex_);
+  CaptureOrder capture_ ABSL_GUARDED_BY(mutex_);
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
   bool suspended_ ABSL_GUARDED_BY(mutex_) = false;
   int64_t generation_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -55,6 +56,44 @@ absl::Status ShardStoreImpl::Fill() {
 
 void ShardStoreImpl::Suspend() {
   for (const std::unique_ptr<Block>& block : blocks_) Deliver(block->Suspend());
+  // After that no capture can begin.
+  DropCapture();
+}
+
+void ShardStoreImpl::EndCapture(const CaptureDone& done) {
+  if (done == nullptr) return;
+  done(absl::AbortedError(
+      "the capture ended before every block came to its version"));
+}
+
+void ShardStoreImpl::AddToCapture(uint64_t capture, int block,
+                                  BlockSnapshot snapshot) {
+  std::optional<CaptureCollector::Complete> complete = captures_.Add(
+      capture, static_cast<size_t>(block - plan_.ShardBlocks(shard_).begin),
+      std::move(snapshot));
+  if (!complete.has_value()) return;
+  complete->done(std::shared_ptr<ShardSnapshot>(
+      MakeShardSnapshot(plan_, shard_, device_, std::move(complete->blocks))));
+}
+
+absl::Status ShardStoreImpl::Capture(int64_t generation, int64_t version,
+                                     CaptureDone done) {
+  CaptureDone ended;
+  const uint64_t id = captures_.Begin(blocks_.size(), std::move(done), ended);
+  EndCapture(ended);
+  for (const std::unique_ptr<Block>& block : blocks_) {
+    absl::StatusOr<std::optional<BlockSnapshot>> captured =
+        block->Capture(id, generation, version);
+    if (!captured.ok()) {
+      // Unless somebody else ended it, and said so.
+      if (captures_.End(id) != nullptr) return captured.status();
+      return absl::OkStatus();
+    }
+    if (captured->has_value()) {
+      AddToCapture(id, block->index(), **std::move(captured));
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::Status ShardStoreImpl::CheckRestore(int64_t generation, int64_t version,

@@ -66,6 +66,10 @@ absl::StatusOr<PushResult> ShardStoreImpl::Push(
                            block->Push(contribution, payload));
   workers_.Count(contribution.worker, done.result.outcome,
                  static_cast<int64_t>(payload.size()));
+  if (done.captured.has_value()) {
+    AddToCapture(done.captured->capture, contribution.block,
+                 std::move(done.captured->block));
+  }
   if (done.result.outcome == PushOutcome::kCompleted) {
     steps_.BlockCompleted(done.generation, contribution.step,
                           contribution.block == 0,
@@ -101,6 +105,7 @@ void ShardStoreImpl::Shutdown() {
   for (const std::unique_ptr<Block>& block : blocks_) {
     Deliver(block->Shutdown());
   }
+  DropCapture();
 }
 
 ShardStats ShardStoreImpl::Stats() const {

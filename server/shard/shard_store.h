@@ -90,12 +90,13 @@ struct ShardStats {
   int64_t parameter_bytes = 0;  // One version of this shard, float32.
   // One version as pulls want it, where that is not float32; else 0.
   int64_t encoded_bytes = 0;
-  int64_t older_version_bytes = 0;  // Kept, or referred to by answers.
-  int64_t gradient_bytes = 0;       // One accumulator for each block.
+  // Kept, or referred to by answers and captures.
+  int64_t older_version_bytes = 0;
+  int64_t gradient_bytes = 0;  // One accumulator for each block.
   // Further partial sums, at the moment when most were there at once, so far.
   // Each push under way takes one for the sum that it makes.
   int64_t extra_gradient_bytes = 0;
-  int64_t optimizer_bytes = 0;
+  int64_t optimizer_bytes = 0;  // With what captures refer to.
   std::vector<WorkerTraffic> traffic;
 };
 
@@ -157,8 +158,9 @@ class ShardStore {
   //   UNAVAILABLE       a generation above it, or while the shard is Suspended
   //   ALREADY_EXISTS    the same key was counted with other bytes, in the step
   //                     at hand or the one before: names both senders
-  // A step below the newest version was counted already: kDuplicate. A push may
-  // answer pulls, on this thread, before it returns.
+  // A step below the newest version was counted already: kDuplicate. So was a
+  // range that others cover, whose bytes cannot be compared. A push may answer
+  // pulls, on this thread, before it returns.
   virtual absl::StatusOr<PushResult> Push(const Contribution& contribution,
                                           const FragmentedBytes& payload) = 0;
 
@@ -201,7 +203,8 @@ class ShardStore {
 
   // Called once: with the whole shard at that version, on the thread whose push
   // brought its last block there (or before Capture returns); or with ABORTED
-  // when Restore, another Capture, DropCapture or Shutdown came before that.
+  // when Restore, Suspend, another Capture, even one that is refused,
+  // DropCapture or Shutdown came before that.
   using CaptureDone =
       std::function<void(absl::StatusOr<std::shared_ptr<ShardSnapshot>>)>;
 

@@ -21,6 +21,7 @@
 #include "common/job/job.h"
 #include "common/plan/shard_plan.h"
 #include "server/shard/block.h"
+#include "server/shard/capture.h"
 #include "server/shard/kernels.h"
 #include "server/shard/shard_store.h"
 #include "server/shard/step_tracker.h"
@@ -65,10 +66,9 @@ class ShardStoreImpl final : public ShardStore {
   void Suspend() override;
   absl::Status Restore(int64_t generation, int64_t version,
                        const SectionSource& source) override;
-  absl::Status Capture(int64_t, int64_t, CaptureDone) override {
-    return absl::UnimplementedError("Capture");
-  }
-  void DropCapture() override {}
+  absl::Status Capture(int64_t generation, int64_t version,
+                       CaptureDone done) override;
+  void DropCapture() override { EndCapture(captures_.End()); }
   int64_t generation() const override { return generation_; }
   ShardStats Stats() const override;
   uint64_t StateHash() const override;
@@ -77,6 +77,10 @@ class ShardStoreImpl final : public ShardStore {
   absl::StatusOr<Block*> Find(int block) const;
   absl::Status Check(const Contribution& contribution,
                      const FragmentedBytes& payload, const Block& block) const;
+  // Tells whoever waits for a capture, if anybody, that it has ended.
+  static void EndCapture(const CaptureDone& done);
+  // Adds a block to a capture, and completes that if it was the last.
+  void AddToCapture(uint64_t capture, int block, BlockSnapshot snapshot);
   absl::Status CheckRestore(int64_t generation, int64_t version,
                             bool has_source) const;
   // Where blocks' memory comes from.
@@ -101,6 +105,7 @@ class ShardStoreImpl final : public ShardStore {
   BufferPool sums_;
   StepTracker steps_;
   WorkerCounters workers_;
+  CaptureCollector captures_;
   std::atomic<uint64_t> last_ticket_ = 0;
   std::atomic<int64_t> generation_ = 0;
   std::atomic<bool> stopped_ = false;

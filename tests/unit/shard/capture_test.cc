@@ -3,10 +3,10 @@
 #include <catch2/catch.hpp>
 #include <memory>
 #include <optional>
-#include <thread>
+#include <string>
+#include <utility>
 #include <vector>
 
-#include "common/base/mutex.h"
 #include "server/shard/shard_store.h"
 #include "tests/support/status.h"
 #include "tests/support/test_job.h"
@@ -18,13 +18,13 @@ namespace {
 constexpr int kParameters = 40;
 using Taken = absl::StatusOr<std::shared_ptr<ShardSnapshot>>;
 
-Job TestJob() {
-  return MakeTestJob({.parameters = kParameters,
-                      .microbatches = 2,
-                      .optimizer = "sgd { momentum: 0.5 }"});
-}
-
 struct Harness {
+  explicit Harness(const std::string& optimizer = "sgd { momentum: 0.5 }")
+      : job(MakeTestJob({.parameters = kParameters,
+                         .microbatches = 2,
+                         .optimizer = optimizer})),
+        shards(job, MakeTestPlan(job, 1)) {}
+
   void PushStep(int64_t step) {
     const ReductionTree& tree = shards.job().tree();
     shards.PushAll(step, tree.root(),
@@ -44,8 +44,8 @@ struct Harness {
   }
   ShardStore& store() { return shards.store(0); }
 
-  Job job = TestJob();
-  TestShards shards{job, MakeTestPlan(job, 1)};
+  Job job;
+  TestShards shards;
   std::optional<Taken> taken;
 };
 
@@ -119,6 +119,15 @@ TEST_CASE("a version that a block is beyond is refused") {
   REQUIRE_OK(h.taken.value());
 }
 
+TEST_CASE("a capture that is refused ends the one before") {
+  Harness h;
+  h.PushStep(0);
+  REQUIRE_OK(h.Capture(2));
+  REQUIRE_ERROR(h.store().Capture(0, 0, [](Taken) { FAIL("called"); }),
+                absl::StatusCode::kOutOfRange);
+  REQUIRE(absl::IsAborted(h.taken.value().status()));
+}
+
 TEST_CASE("a capture ends once, with why") {
   Harness h;
   const auto end = GENERATE(0, 1, 2, 3, 4);
@@ -160,47 +169,58 @@ TEST_CASE("of another generation nothing is kept") {
     return h.store().Capture(generation, 0, [](Taken) {});
   };
   REQUIRE_ERROR(capture(1), absl::StatusCode::kAborted, "generation 1");
-  REQUIRE_ERROR(capture(3), absl::StatusCode::kUnavailable, "generation 3");
+  REQUIRE_ERROR(capture(3), absl::StatusCode::kAborted, "generation 3");
+  REQUIRE_ERROR(capture(0), absl::StatusCode::kAborted, "generation 0");
   REQUIRE_OK(capture(2));
 }
 
-TEST_CASE("captures and restores race with pushes and lose nothing") {
+TEST_CASE("what is captured is the undisturbed shard at that version") {
+  const std::string optimizer =
+      GENERATE("sgd {}", "sgd { momentum: 0.5 }", "adamw {}");
+  const int64_t version = GENERATE(0, 1, 4);
+  Harness ahead(optimizer);
+  REQUIRE_OK(ahead.Capture(version));
+  for (int64_t step = 0; step < 6; ++step) ahead.PushStep(step);
+  REQUIRE_OK(*ahead.taken);
+  ShardSnapshot& snapshot = ***ahead.taken;
+
+  Harness restored(optimizer);
+  REQUIRE_OK(restored.store().Restore(
+      1, version, [&](int section, int64_t first, absl::Span<float> values) {
+        const auto end = first + static_cast<int64_t>(values.size());
+        return snapshot.Read(section, {first, end}, values);
+      }));
+  Harness undisturbed(optimizer);
+  for (int64_t step = 0; step < version; ++step) undisturbed.PushStep(step);
+  // The version before the newest, which was not captured, is let go with it.
+  for (Harness* h : {&restored, &undisturbed}) {
+    h->shards.PushAll(version, {0, 1}, TestGradient(version, 0, kParameters));
+  }
+  REQUIRE(restored.store().StateHash() == undisturbed.store().StateHash());
+}
+
+TEST_CASE("a capture is done before its pushes are answered") {
   Harness h;
-  Harness expected;
-  constexpr int64_t kSteps = 300;
-  std::vector<std::vector<float>> versions = {expected.shards.Parameters()};
-  for (int64_t step = 0; step < kSteps; ++step) {
-    expected.PushStep(step);
-    versions.push_back(expected.shards.Parameters());
-  }
-  const ReductionTree& tree = h.job.tree();
-  std::thread pusher([&] {
-    for (int64_t step = 0; step < kSteps; ++step) {
-      const auto sum = TreeSum(tree, step, tree.root(), kParameters);
-      for (int block = 0; block < 3; ++block) {
-        // Refused once the shard has gone back: too early.
-        h.shards.Push(block, step, tree.root(), sum).IgnoreError();
-      }
-    }
-  });
-  Mutex mutex;
-  std::vector<std::shared_ptr<ShardSnapshot>> kept;
-  for (int i = 0; i < 200; ++i) {
-    const int64_t ahead = h.store().Stats().version_max + i % 3;
-    (void)h.store().Capture(h.store().generation(), ahead, [&](Taken result) {
-      if (!result.ok()) return;
-      MutexLock lock(&mutex);
-      kept.push_back(*std::move(result));
-    });
-    if (i == 190) REQUIRE_OK(h.store().Restore(1, 0, nullptr));
-  }
-  pusher.join();
-  h.store().DropCapture();
-  REQUIRE_FALSE(kept.empty());
-  for (const auto& snapshot : kept) {
-    REQUIRE(Read(*snapshot, 0) ==
-            versions[static_cast<size_t>(snapshot->version())]);
-  }
+  REQUIRE_OK(h.Capture(1));
+  h.PushBlock(0, 0);
+  h.PushBlock(0, 1);
+  bool was_taken = false;
+  h.store().Pull(2, 1, [&](auto) { was_taken = h.taken.has_value(); });
+  h.PushBlock(0, 2);
+  REQUIRE(was_taken);
+}
+
+TEST_CASE("a capture's end may ask for the next") {
+  Harness h;
+  std::optional<Taken> next;
+  REQUIRE_OK(h.store().Capture(0, 1, [&](Taken) {
+    REQUIRE_OK(h.store().Capture(
+        0, 2, [&](Taken result) { next = std::move(result); }));
+  }));
+  h.PushStep(0);
+  REQUIRE_FALSE(next.has_value());
+  h.PushStep(1);
+  REQUIRE((**next)->version() == 2);
 }
 
 }  // namespace

@@ -224,10 +224,21 @@ TEST_CASE("a step in the past was counted") {
   h.RequireUnchanged();
 }
 
-TEST_CASE("what was counted already, alone or within a larger range") {
+TEST_CASE("other bytes for a key that was counted") {
   Harness h;
   Contribution c = h.good();
-  c.range = GENERATE(values<MicrobatchRange>({{0, 4}, {0, 2}, {3, 4}}));
+  c.range = {0, 4};
+  REQUIRE_ERROR(h.shards.store(1).Push(
+                    c, FragmentedBytes::OfFloats(std::vector<float>(16, 100))),
+                absl::StatusCode::kAlreadyExists, "worker 7", "worker 1",
+                "block 1", "step 1", "[0, 4)");
+  h.RequireUnchanged();
+}
+
+TEST_CASE("what was counted already, within a larger range") {
+  Harness h;
+  Contribution c = h.good();
+  c.range = GENERATE(values<MicrobatchRange>({{0, 2}, {3, 4}}));
   const auto pushed = h.shards.store(1).Push(
       c, FragmentedBytes::OfFloats(std::vector<float>(16, 100)));
   REQUIRE_OK(pushed);

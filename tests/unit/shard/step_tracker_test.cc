@@ -61,6 +61,38 @@ TEST_CASE("a listener may cause the next step") {
   REQUIRE(heard == Heard{{0, 0}, {1, 1}, {2, 2}, {3, 3}});
 }
 
+TEST_CASE("after Reset the next generation's steps are told of") {
+  StepTracker tracker(2);
+  std::vector<std::pair<int64_t, int64_t>> heard;
+  tracker.SetListener([&](int64_t generation, int64_t step, double) {
+    heard.emplace_back(generation, step);
+  });
+  tracker.BlockCompleted(0, 0, true, 1);
+  tracker.BlockCompleted(0, 1, true, 1);
+  tracker.Reset(3, 5);
+  // They were on their way.
+  tracker.BlockCompleted(0, 0, false, 1);
+  tracker.BlockCompleted(0, 5, false, 1);
+  tracker.BlockCompleted(3, 5, true, 1);
+  REQUIRE(heard.empty());
+  tracker.BlockCompleted(3, 5, false, 1);
+  REQUIRE(heard == std::vector<std::pair<int64_t, int64_t>>{{3, 5}});
+}
+
+TEST_CASE("a listener that resets is told of nothing that was due") {
+  StepTracker tracker(1);
+  std::vector<std::pair<int64_t, int64_t>> heard;
+  tracker.SetListener([&](int64_t generation, int64_t step, double) {
+    heard.emplace_back(generation, step);
+    if (generation > 0) return;
+    tracker.BlockCompleted(0, step + 1, true, 1);
+    tracker.Reset(1, 0);
+    tracker.BlockCompleted(1, 0, true, 1);
+  });
+  tracker.BlockCompleted(0, 0, true, 1);
+  REQUIRE(heard == std::vector<std::pair<int64_t, int64_t>>{{0, 0}, {1, 0}});
+}
+
 TEST_CASE("no listener is fine") {
   StepTracker tracker(1);
   tracker.BlockCompleted(0, 0, true, 1);
