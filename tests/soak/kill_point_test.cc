@@ -81,7 +81,7 @@ class TrialCase : public Catch::ITestInvoker {
 
 // The point itself, on one shard.
 Trial TrialOf(const KillPoint& point, int shard) {
-  Trial trial{.name = absl::StrCat(point.name, ", shard ", shard)};
+  Trial trial{.name = absl::StrCat(point.name, " on shard ", shard)};
   // Sets are loaded once a server has died: the other shard's, in the middle of
   // its second set, so that the first one is there.
   if (point.when_restoring) {
@@ -105,29 +105,29 @@ std::vector<Trial> AllTrials() {
   // Header, two sections of one piece each and footer make four appends a file.
   for (const int shard : {0, kLastShard}) {
     trials.push_back(
-        {absl::StrCat("in the second set's first piece, shard ", shard),
+        {absl::StrCat("in the second set's first piece on shard ", shard),
          {{"shard-in-append", 6, shard}}});
-    trials.push_back({absl::StrCat("in the first set, shard ", shard),
+    trials.push_back({absl::StrCat("in the first set on shard ", shard),
                       {{"shard-after-rename", 1, shard}}});
   }
   trials.push_back(
       {"the first set's manifest", {{"manifest-in-append", 1, 0}}});
   // When all steps are done and only the last checkpoint is missing.
   for (const int shard : {0, kLastShard}) {
-    trials.push_back({absl::StrCat("in the last checkpoint, shard ", shard),
+    trials.push_back({absl::StrCat("in the last checkpoint on shard ", shard),
                       {{"shard-before-sync", 1, shard}},
                       1000000});
   }
   trials.push_back({"in the last checkpoint's manifest",
                     {{"manifest-before-rename", 1, 0}},
                     1000000});
-  trials.push_back({"the last checkpoint is there, but not acknowledged",
+  trials.push_back({"the last checkpoint is there but not acknowledged",
                     {{"root-before-folder-sync", 1, 0}},
                     1000000});
   // The one that comes back dies as well.
-  trials.push_back({"shard 0 dies writing, then loading",
+  trials.push_back({"shard 0 dies writing then loading",
                     {{"shard-before-sync", 2, 0}, {"shard-in-read", 1, 0}}});
-  trials.push_back({"shard 1 dies writing, then loading",
+  trials.push_back({"shard 1 dies writing then loading",
                     {{"shard-before-sync", 2, 1}, {"shard-in-read", 1, 1}}});
   return trials;
 }

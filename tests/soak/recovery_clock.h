@@ -40,7 +40,7 @@ class RecoveryClock {
   std::vector<absl::Duration> recoveries_;
 };
 
-// "median 812 ms, worst 1,904 ms of 10"; "none" for no times.
+// "median 812 ms, worst 1904 ms of 10"; "none" for no times.
 std::string DescribeTimes(std::vector<absl::Duration> times);
 
 }  // namespace tessera
