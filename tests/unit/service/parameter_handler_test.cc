@@ -291,5 +291,79 @@ TEST_CASE("a wait is cancelled by its ticket, once") {
   REQUIRE_ERROR(status, Code::kCancelled);
 }
 
+TEST_CASE("requests of another generation are refused, however they come") {
+  Fixture f;
+  REQUIRE_OK(f.store->Restore(2, 0, nullptr));
+  const uint64_t before = f.store->StateHash();
+  const auto [generation, code] =
+      GENERATE(std::pair(int64_t{1}, Code::kAborted),
+               std::pair(int64_t{3}, Code::kUnavailable));
+  const std::string word = "generation " + std::to_string(generation);
+  const std::vector<float> gradient = MakeGradient(f.plan, 1, 1);
+  v1::PushRequest push = f.Header(1, 0, {0, 2});
+  push.set_generation(generation);
+  REQUIRE_ERROR(f.Push(push, gradient), code, word);
+  REQUIRE_ERROR(f.PushPull(push, gradient).value(), code, word);
+
+  v1::PullRequest pull = MakePull(f.job, f.plan, 1, 1);
+  pull.set_generation(generation);
+  absl::Status pulled;
+  f.handler.Pull(
+      pull, [&](absl::StatusOr<PullReply> reply) { pulled = reply.status(); });
+  REQUIRE_ERROR(pulled, code, word);
+
+  for (const v1::Part part :
+       {v1::PART_UNSPECIFIED, v1::PART_PUSH, v1::PART_PULL}) {
+    CAPTURE(static_cast<int>(part));
+    auto call =
+        MakePushHeader<v1::PushPullRequest>(f.job, f.plan, 1, 0, {0, 2});
+    call.set_part(part);
+    call.set_version(part == v1::PART_PULL ? 1 : 0);
+    call.set_generation(generation);
+    absl::Status answered;
+    f.handler.StreamCall(call,
+                         part == v1::PART_PULL
+                             ? FragmentedBytes()
+                             : FragmentedBytes::OfFloats(gradient),
+                         [&](absl::StatusOr<PushPullReply> reply) {
+                           answered = reply.status();
+                         });
+    REQUIRE_ERROR(answered, code, word);
+  }
+  REQUIRE(f.store->StateHash() == before);
+}
+
+TEST_CASE(
+    "a wait ends with its generation, and one of none is to be repeated") {
+  Fixture f;
+  REQUIRE_OK(f.store->Restore(1, 0, nullptr));
+  absl::Status of_worker, of_other;
+  v1::PushPullRequest call =
+      MakePushHeader<v1::PushPullRequest>(f.job, f.plan, 1, 0, {0, 2});
+  call.set_generation(1);
+  f.handler.PushPull(
+      call, FragmentedBytes::OfFloats(MakeGradient(f.plan, 1, 1)),
+      [&](absl::StatusOr<PushPullReply> reply) { of_worker = reply.status(); });
+  f.handler.Pull(
+      MakePull(f.job, f.plan, 1, 1),
+      [&](absl::StatusOr<PullReply> reply) { of_other = reply.status(); });
+  REQUIRE_OK(of_worker);
+  REQUIRE_OK(f.store->Restore(2, 0, nullptr));
+  REQUIRE_ERROR(of_worker, Code::kAborted, "generation 1");
+  REQUIRE_ERROR(of_other, Code::kUnavailable);
+}
+
+TEST_CASE("other bytes for a gradient that was counted name both senders") {
+  Fixture f;
+  v1::PushRequest push = f.Header(1, 0, {0, 2});
+  push.set_worker_id(5);
+  REQUIRE_OK(f.Push(push, MakeGradient(f.plan, 1, 1)));
+  push.set_worker_id(6);
+  REQUIRE(f.Push(push, MakeGradient(f.plan, 1, 1))->outcome() ==
+          v1::PUSH_OUTCOME_DUPLICATE);
+  REQUIRE_ERROR(f.Push(push, MakeGradient(f.plan, 1, 2)), Code::kAlreadyExists,
+                "worker 5", "worker 6", "block 1", "step 0", "[0, 2)");
+}
+
 }  // namespace
 }  // namespace tessera

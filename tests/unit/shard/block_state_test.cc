@@ -174,5 +174,47 @@ TEST_CASE("a gradient that is not finite leaves everything as it was") {
   REQUIRE(h.state.newest().version == 2);
 }
 
+TEST_CASE("a state goes on from a version that was reached elsewhere") {
+  Harness h;
+  h.Advance(0);
+  h.Advance(1);
+  const BlockSnapshot from = h.state.Snapshot();
+  const auto fill = [&from](int section, absl::Span<float> to) {
+    const std::vector<float> values =
+        section == 0 ? Copy(from.parameters.buffers->values)
+                     : Copy(from.slots[static_cast<size_t>(section - 1)]);
+    std::ranges::copy(values, to.begin());
+    return absl::OkStatus();
+  };
+  Harness other;
+  auto restored = BlockState::Restore(
+      kElements, 2, fill, v1::ENCODING_FLOAT32, *other.kernels.optimizer,
+      {&other.values, &other.slots}, *other.stream);
+  REQUIRE_OK(restored);
+  other.state = *std::move(restored);
+  REQUIRE(other.state.newest().version == 2);
+  REQUIRE(other.state.previous().buffers == nullptr);
+  // AdamW's step depends on all of it, its number too.
+  h.Advance(2);
+  other.Advance(2);
+  REQUIRE(other.state.newest().version == 3);
+  REQUIRE(other.state.newest().values() == h.state.newest().values());
+  REQUIRE(Copy(other.state.Snapshot().slots[1]) ==
+          Copy(h.state.Snapshot().slots[1]));
+}
+
+TEST_CASE("what a state lets go is free, but for what is held elsewhere") {
+  Harness h(v1::ENCODING_BFLOAT16);
+  h.Advance(0);
+  const VersionedValues held = h.state.newest();
+  h.state.LetGo();
+  REQUIRE_FALSE(h.state.has_values());
+  REQUIRE(h.state.newest().version == 1);
+  REQUIRE(h.slots.usage().in_use_bytes == 0);
+  REQUIRE(h.values.usage().in_use_bytes ==
+          kElements * (sizeof(float) + kBfloat16Bytes));
+  REQUIRE(Expand(held) == Rounded(held.values()));
+}
+
 }  // namespace
 }  // namespace tessera

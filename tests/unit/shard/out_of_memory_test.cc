@@ -1,6 +1,7 @@
 // When memory runs out, a call fails and nothing has changed; and a steady step
 // needs no new memory at all.
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <vector>
 
@@ -87,6 +88,58 @@ TEST_CASE("after the first steps no step allocates") {
       REQUIRE_OK(PushAll(**store, step, {microbatch, microbatch + 1}));
     }
   }
+}
+
+TEST_CASE("to go back takes no memory that was not there") {
+  const Job job = MakeTestJob({.parameters = kParameters,
+                               .optimizer = "adamw {}",
+                               .wire = GENERATE("", kRounded)});
+  FailingDevice device;
+  auto store = ShardStore::Create(job, MakeTestPlan(job, 1), 0, device);
+  REQUIRE_OK(store);
+  const auto source = [](int, int64_t, absl::Span<float> values) {
+    std::fill(values.begin(), values.end(), 0.5f);
+    return absl::OkStatus();
+  };
+  // Neither at the start, nor with partial sums and older versions, nor after a
+  // restore that was given up, nor back to the very first version.
+  device.FailAfter(0);
+  REQUIRE_OK((*store)->Restore(1, 7, source));
+  device.Heal();
+  REQUIRE_OK(PushAll(**store, 7, {0, 2}));
+  REQUIRE_OK(PushAll(**store, 8, {0, 1}));
+  device.FailAfter(0);
+  REQUIRE_OK((*store)->Restore(2, 7, source));
+  int reads = 0;
+  REQUIRE_ERROR((*store)->Restore(
+                    3, 7,
+                    [&](int section, int64_t first, absl::Span<float> values) {
+                      return ++reads < 5 ? source(section, first, values)
+                                         : absl::DataLossError("torn");
+                    }),
+                absl::StatusCode::kDataLoss, "torn");
+  REQUIRE_OK((*store)->Restore(3, 7, source));
+  REQUIRE_OK((*store)->Restore(4, 0, nullptr));
+}
+
+TEST_CASE("a restore that finds no memory may be repeated") {
+  const Job job =
+      MakeTestJob({.parameters = kParameters, .optimizer = "adamw {}"});
+  FailingDevice device;
+  auto store = ShardStore::Create(job, MakeTestPlan(job, 1), 0, device);
+  REQUIRE_OK(store);
+  // Its memory does not come back while somebody reads it.
+  const auto lent = PullNow(**store, 1);
+  const auto source = [](int, int64_t, absl::Span<float> values) {
+    std::fill(values.begin(), values.end(), 0.5f);
+    return absl::OkStatus();
+  };
+  device.FailAfter(0);
+  REQUIRE_ERROR((*store)->Restore(1, 7, source), kExhausted, "bytes");
+  REQUIRE_ERROR(PullNow(**store, 0), absl::StatusCode::kUnavailable);
+  device.Heal();
+  REQUIRE_OK((*store)->Restore(1, 7, source));
+  REQUIRE(PullNow(**store, 1)->version == 7);
 }
 
 }  // namespace

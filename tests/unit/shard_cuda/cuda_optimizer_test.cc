@@ -8,7 +8,7 @@
 #include "server/shard/kernels.h"
 #include "tests/support/test_job.h"
 #include "tests/unit/shard/test_shards.h"
-#include "tests/unit/shard_cuda/stand_in_gpu.h"
+#include "tests/unit/shard_cuda/gpu_under_test.h"
 
 namespace tessera {
 namespace {
@@ -110,7 +110,7 @@ TEST_CASE("every optimizer gives the CPU's bits") {
                                .block_bytes = 16384,
                                .optimizer = optimizer});
   const auto cpu = MakeCpuDevice();
-  const auto gpu = MakeStandInGpu();
+  const auto gpu = MakeGpuUnderTest();
   const Kernels cpu_kernels = *MakeKernels(job, *cpu);
   const Kernels gpu_kernels = *MakeCudaKernels(job, *gpu);
   const int slot_count = cpu_kernels.optimizer->slot_count();
@@ -131,7 +131,7 @@ TEST_CASE("every optimizer gives the CPU's bits") {
 
 TEST_CASE("a gradient that is not finite is said, not applied silently") {
   const Job job = MakeTestJob({.parameters = 8, .block_bytes = 64});
-  const auto gpu = MakeStandInGpu();
+  const auto gpu = MakeGpuUnderTest();
   const Kernels kernels = *MakeCudaKernels(job, *gpu);
   const std::vector<float> payload(8, INFINITY);
   const GpuArray x(*gpu, size_t{8});
