@@ -47,8 +47,9 @@ ABSL_FLAG(
     bool, tf32, false,
     "Whether products on a GPU may round their factors to TensorFloat-32, "
     "which is faster and less exact.");
-ABSL_FLAG(int, unreachable_after_seconds, 60,
-          "Give up when a server cannot be reached for this long.");
+ABSL_FLAG(int, unreachable_after_seconds, 600,
+          "Give up when a server cannot be reached for this long; until then, "
+          "wait for it and say so in the log.");
 
 namespace tessera {
 namespace {
@@ -121,7 +122,10 @@ int Main() {
   const auto coordinator =
       CoordinatorClient::Create({.server = options.servers[0],
                                  .unreachable_after = options.unreachable_after,
-                                 .security = options.security});
+                                 .security = options.security,
+                                 .on_outage = [](const std::string& report) {
+                                   spdlog::warn("{}", report);
+                                 }});
   Trainer trainer(options, *coordinator);
   signals.Start([&trainer] {
     spdlog::info("stopping");

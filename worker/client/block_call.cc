@@ -48,6 +48,7 @@ v1::PushPullRequest BlockCall::MakeHeader() const {
   header.set_worker_id(server_.worker.value());
   header.set_request_id(id_);
   header.set_part(request_.part);
+  header.set_generation(request_.generation);
   if (request_.part == v1::PART_PULL) {
     header.set_version(request_.version);
     header.set_encoding(server_.pull_encoding);

@@ -52,6 +52,7 @@ class BlockCall : public std::enable_shared_from_this<BlockCall> {
     v1::Part part = v1::PART_UNSPECIFIED;
     BlockGradient gradient;  // For PART_PULL its block, and nothing else.
     int64_t version = 0;     // That is asked for.
+    int64_t generation = 0;  // That it is made in.
     size_t elements = 0;     // Of the block.
     // The gradient as it is to be pushed, if not as it is. Stays with the call,
     // as a server may read it in shared memory until it answers.

@@ -15,6 +15,7 @@
 #include "common/rpc/transport.h"
 #include "tessera/v1/admin.grpc.pb.h"
 #include "tessera/v1/coordinator.grpc.pb.h"
+#include "worker/client/outage_report.h"
 #include "worker/client/reachability.h"
 
 namespace tessera {
@@ -117,6 +118,12 @@ class GrpcCoordinatorClient : public CoordinatorClient {
       const std::optional<absl::Time> next =
           reachability.OnFailure(start, absl::Now());
       if (!next) return OutOfReach(status);
+      if (const auto out_for = reachability.TakeReport();
+          out_for && options_.on_outage) {
+        options_.on_outage(OutageReport(
+            absl::StrCat("server ", options_.server, " (the coordinator's)"),
+            *out_for, options_.unreachable_after, status));
+      }
       if (PauseUntil(*next)) return WasCancelled();
     }
   }

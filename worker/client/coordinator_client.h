@@ -1,10 +1,12 @@
-// A worker's calls to the coordinator. Every call has a deadline; UNAVAILABLE
-// and DEADLINE_EXCEEDED are repeated, with growing pauses, for as long as the
-// options allow.
+// A worker's calls to the coordinator. Every attempt at a call has a deadline:
+// 10 seconds, or `unreachable_after` if that is less, beside what the call may
+// wait for on purpose. UNAVAILABLE and DEADLINE_EXCEEDED are repeated, with
+// growing pauses, for as long as the options allow.
 
 #ifndef TESSERA_WORKER_CLIENT_COORDINATOR_CLIENT_H_
 #define TESSERA_WORKER_CLIENT_COORDINATOR_CLIENT_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -20,6 +22,8 @@ struct CoordinatorClientOptions {
   std::string server;  // Shard 0's address.
   absl::Duration unreachable_after = absl::Seconds(60);
   ChannelSecurity security;
+  // See ParameterClientOptions.
+  std::function<void(const std::string&)> on_outage;
 };
 
 // Thread-safe; every method blocks. Codes: those of CoordinatorService and

@@ -4,6 +4,7 @@
 #include <grpcpp/completion_queue.h>
 
 #include <algorithm>
+#include <atomic>
 #include <deque>
 #include <thread>
 #include <utility>
@@ -108,6 +109,8 @@ class GrpcParameterClient : public ParameterClient {
            .done = std::move(done)});
   }
 
+  void SetGeneration(int64_t generation) override { generation_ = generation; }
+
   void CancelAll() override {
     for (const auto& link : links_) link->CancelAll();
     outstanding_.AwaitNone();
@@ -134,6 +137,7 @@ class GrpcParameterClient : public ParameterClient {
   }
 
   void Start(BlockCall::Request request) {
+    request.generation = generation_;
     if (push_encoding_ == v1::ENCODING_BFLOAT16 &&
         request.part != v1::PART_PULL) {
       absl::StatusOr<BufferRef> rounded = Round(request.gradient.values);
@@ -169,6 +173,7 @@ class GrpcParameterClient : public ParameterClient {
   const std::unique_ptr<Device> cpu_;
   BufferPool rounded_;
   TrafficCounters traffic_;
+  std::atomic<int64_t> generation_ = 0;
   LiveCount outstanding_;
   CallbackQueue callbacks_;
   CallbackQueue helper_;

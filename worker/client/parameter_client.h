@@ -39,6 +39,9 @@ struct ParameterClientOptions {
   // How long a server may be out of reach before calls to it fail with
   // UNAVAILABLE. Until then they are repeated with growing pauses.
   absl::Duration unreachable_after = absl::Seconds(60);
+  // Called once when a server is out of reach, and again every minute, with a
+  // sentence for whoever watches; on any thread. May be null.
+  std::function<void(const std::string&)> on_outage;
   ChannelSecurity security;
   Transport transport = Transport::kAuto;
   // Gradients that lie here need not be sent to servers on the same machine.
@@ -76,7 +79,12 @@ struct ClientTraffic {
 using BlockDone = std::function<void(absl::Status)>;
 using ViewDone = std::function<void(absl::StatusOr<BlockView>)>;
 
-// Thread-safe.
+// Thread-safe. What bounds waits: a call to a server that can be reached lasts
+// as long as its step does (the coordinator says when that is over, see
+// CancelAll and SetGeneration); a connection on which nothing is heard is given
+// up after kKeepaliveInterval + kKeepaliveTimeout (common/rpc/transport.h) and
+// made anew, and the calls on it are sent again; a server that cannot be
+// reached is given up after `unreachable_after`.
 class ParameterClient {
  public:
   // Connects in the background. Codes: INVALID_ARGUMENT for a number of servers
@@ -104,6 +112,11 @@ class ParameterClient {
   // version if it is the next to come. Codes: as PushPull.
   virtual void Pull(int block, int64_t version, absl::Span<float> to,
                     BlockDone done) = 0;
+
+  // The generation that calls made from now on belong to: GetWorkResponse's; 0,
+  // as at first, for none. A call keeps its own however often it is repeated;
+  // in another than the server's it ends with ABORTED.
+  virtual void SetGeneration(int64_t generation) = 0;
 
   // Ends all calls under way with CANCELLED and waits for their callbacks;
   // later calls work as before.

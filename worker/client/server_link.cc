@@ -6,6 +6,7 @@
 #include "absl/time/clock.h"
 #include "common/rpc/call_status.h"
 #include "common/wire/payload_message.h"
+#include "worker/client/outage_report.h"
 
 namespace tessera {
 namespace {
@@ -40,6 +41,7 @@ ServerLink::ServerLink(ServerIdentity server,
                        const LinkTools& tools)
     : server_(std::move(server)),
       unreachable_after_(options.unreachable_after),
+      on_outage_(options.on_outage),
       channel_(std::move(channel)),
       tools_(tools),
       memory_(options.transport, options.region, tools.helper),
@@ -252,6 +254,15 @@ ServerLink::Endings ServerLink::Pause(const absl::Status& why) {
                                   server_.shard, ") has been out of reach for ",
                                   absl::FormatDuration(unreachable_after_),
                                   ": ", why.message()))};
+  }
+  if (const auto out_for = reachability_.TakeReport(); out_for && on_outage_) {
+    tools_.callbacks.Post(
+        [tell = on_outage_,
+         report = OutageReport(absl::StrCat("server ", server_.address,
+                                            " (shard ", server_.shard, ")"),
+                               *out_for, unreachable_after_, why)] {
+          tell(report);
+        });
   }
   paused_ = true;
   tools_.callbacks.PostAt(*next, [this] {

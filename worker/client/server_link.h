@@ -23,6 +23,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -136,12 +137,14 @@ class ServerLink : public StreamSession::Listener {
   void Release();
   void End(const Endings& endings);
 
-  // After a failure of the transport: pauses, or gives up on all calls.
+  // After a failure of the transport: pauses, or gives up on all calls. Tells
+  // of an outage, on the callbacks' thread.
   Endings Pause(const absl::Status& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Annotate(const absl::Status& status) const;
 
   const ServerIdentity server_;
   const absl::Duration unreachable_after_;
+  const std::function<void(const std::string&)> on_outage_;
   const std::shared_ptr<grpc::Channel> channel_;
   const LinkTools tools_;
   LinkMemory memory_;

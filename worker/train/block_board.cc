@@ -108,4 +108,12 @@ void BlockBoard::Reset() {
   }
 }
 
+void BlockBoard::Forget() {
+  Reset();
+  MutexLock lock(&mutex_);
+  for (Slot& slot : slots_) {
+    std::fill(slot.held.begin(), slot.held.end(), kNone);
+  }
+}
+
 }  // namespace tessera

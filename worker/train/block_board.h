@@ -61,6 +61,10 @@ class BlockBoard {
   // them, and no failure matters any more. What is held stays.
   void Reset();
 
+  // Reset, and nothing is held any more: the servers have gone back, so that a
+  // version which was seen is no proof that they all have it.
+  void Forget();
+
  private:
   static constexpr int64_t kNone = -1;
 

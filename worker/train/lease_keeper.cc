@@ -33,6 +33,7 @@ void LeaseKeeper::Run() {
 bool LeaseKeeper::Renew() {
   v1::RenewRequest request;
   request.set_worker_id(worker_.value());
+  request.set_generation(generation_);
   const absl::StatusOr<v1::RenewResponse> response =
       coordinator_.Renew(request);
   if (!response.ok()) {
@@ -40,7 +41,7 @@ bool LeaseKeeper::Renew() {
     return false;
   }
   if (response->recall()) {
-    board_.Interrupt(absl::AbortedError("an earlier step needs hands"));
+    board_.Interrupt(absl::AbortedError("there is other work to do"));
   }
   return true;
 }

@@ -3,6 +3,8 @@
 #ifndef TESSERA_WORKER_TRAIN_LEASE_KEEPER_H_
 #define TESSERA_WORKER_TRAIN_LEASE_KEEPER_H_
 
+#include <atomic>
+#include <cstdint>
 #include <thread>
 
 #include "absl/base/thread_annotations.h"
@@ -15,9 +17,10 @@
 namespace tessera {
 
 // Renews three times a lease, on a thread of its own, from construction to
-// destruction. When the coordinator calls the worker back, the board's waits
-// end with ABORTED; when the membership is lost, or the coordinator cannot be
-// reached, with that error.
+// destruction. When the coordinator calls the worker back, because there is
+// work that is more urgent or the generation of its work is over, the board's
+// waits end with ABORTED; when the membership is lost, or the coordinator
+// cannot be reached for as long as its client tries, with that error.
 class LeaseKeeper {
  public:
   // All must outlive the keeper.
@@ -26,6 +29,9 @@ class LeaseKeeper {
   ~LeaseKeeper();
   LeaseKeeper(const LeaseKeeper&) = delete;
   LeaseKeeper& operator=(const LeaseKeeper&) = delete;
+
+  // Of the work at hand. Thread-safe.
+  void SetGeneration(int64_t generation) { generation_ = generation; }
 
  private:
   void Run();
@@ -36,6 +42,7 @@ class LeaseKeeper {
   const WorkerId worker_;
   const absl::Duration interval_;
   BlockBoard& board_;
+  std::atomic<int64_t> generation_ = 0;
 
   Mutex mutex_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

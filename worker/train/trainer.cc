@@ -53,6 +53,8 @@ struct Trainer::Workshop {
   ShardPlan plan;
   std::unique_ptr<DataSet> data;
   BlockBoard board;
+  // That the board's versions were fetched in.
+  int64_t generation = 0;
   // Where gradients lie; null when they are not shared.
   std::shared_ptr<SharedRegion> region;
   std::unique_ptr<GradientPool> pool;
@@ -118,7 +120,9 @@ class Trainer::Membership {
       request.set_wait_ms(absl::ToInt64Milliseconds(kWorkWait));
       request.set_gives_up_last(std::exchange(gives_up_last_, false));
       request.set_request_number(++requests_);
+      request.set_generation(shop_.generation);
       TESSERA_ASSIGN_OR_RETURN(v1::GetWorkResponse work, GetWork(request));
+      Enter(work.generation());
       if (work.has_ended()) return absl::OkStatus();
       TESSERA_RETURN_IF_ERROR(Recover(Do(work), work));
     }
@@ -132,6 +136,19 @@ class Trainer::Membership {
       const v1::GetWorkRequest& request) {
     const TraceSpan span(tracer_, TraceCategory::kControl, "ask for work");
     return coordinator_.GetWork(request);
+  }
+
+  // The generation of the work to come. What was begun and is held in another
+  // is worth nothing: the servers may have gone back.
+  void Enter(int64_t generation) {
+    if (generation != shop_.generation) {
+      client_->CancelAll();
+      shop_.board.Forget();
+      proven_version_ = -1;
+      shop_.generation = generation;
+    }
+    client_->SetGeneration(generation);
+    keeper_.SetGeneration(generation);
   }
 
   absl::Status Do(const v1::GetWorkResponse& work) {
@@ -150,6 +167,7 @@ class Trainer::Membership {
     v1::ReportEvaluationRequest report;
     report.set_worker_id(worker_.value());
     report.set_version(work.version());
+    report.set_generation(shop_.generation);
     report.set_chunk_begin(work.chunk_begin());
     for (int chunk = work.chunk_begin(); chunk < work.chunk_end(); ++chunk) {
       TESSERA_ASSIGN_OR_RETURN(EvaluationScore score,
@@ -208,6 +226,8 @@ class Trainer::Membership {
 };
 
 namespace {
+
+void LogOutage(const std::string& report) { spdlog::warn("{}", report); }
 
 void LogSummary(const TrainTimes& times, const ClientTraffic& traffic) {
   const absl::Duration total = times.compute + times.waiting;
@@ -269,6 +289,7 @@ absl::Status Trainer::Work(const v1::JoinResponse& joined) {
                                .worker = WorkerId(joined.worker_id()),
                                .servers = options_.servers,
                                .unreachable_after = options_.unreachable_after,
+                               .on_outage = LogOutage,
                                .security = options_.security,
                                .transport = TransportOf(options_.shared_memory),
                                .region = shop->region,

@@ -39,7 +39,7 @@ struct TrainerOptions {
   std::string label;
   // Replaces the directory that the job names; may be empty.
   std::string data_dir;
-  absl::Duration unreachable_after = absl::Seconds(60);
+  absl::Duration unreachable_after = absl::Minutes(10);
   ChannelSecurity security;
   // With servers on the same machine.
   ShmUse shared_memory = ShmUse::kAuto;

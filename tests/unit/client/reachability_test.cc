@@ -37,6 +37,24 @@ TEST_CASE("a server that was heard of has all the time again") {
           later + Reachability::kPauseMin);
 }
 
+TEST_CASE("an outage is told of once it lasts, and every minute") {
+  Reachability reachability(absl::Hours(1));
+  const auto report_at = [&](absl::Duration after) {
+    reachability.OnFailure(kStart, kStart + after);
+    return reachability.TakeReport();
+  };
+  REQUIRE_FALSE(report_at(absl::Milliseconds(100)).has_value());
+  REQUIRE(report_at(absl::Seconds(3)) == absl::Seconds(3));
+  REQUIRE_FALSE(report_at(absl::Seconds(4)).has_value());
+  REQUIRE_FALSE(report_at(absl::Seconds(62)).has_value());
+  REQUIRE(report_at(absl::Seconds(63)) == absl::Seconds(63));
+  REQUIRE_FALSE(report_at(absl::Seconds(64)).has_value());
+  reachability.Reset();
+  REQUIRE_FALSE(reachability.TakeReport().has_value());
+  reachability.OnFailure(kStart + absl::Hours(1), kStart + absl::Hours(1));
+  REQUIRE_FALSE(reachability.TakeReport().has_value());
+}
+
 TEST_CASE("the time that an attempt took counts") {
   Reachability reachability(absl::Seconds(10));
   REQUIRE_FALSE(reachability.OnFailure(kStart, kStart + absl::Seconds(10)));

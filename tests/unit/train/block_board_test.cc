@@ -31,6 +31,17 @@ TEST_CASE("a version is complete when its last block is here") {
   REQUIRE(board.CompleteVersion() == 1);
 }
 
+TEST_CASE("what is forgotten is not held, and is fetched again") {
+  BlockBoard board(Plan());
+  for (int block = 0; block < 4; ++block) Fetch(board, block, 3);
+  board.Failed(0, 4, absl::AbortedError("the servers went back"));
+  board.Forget();
+  REQUIRE(board.CompleteVersion() == -1);
+  for (int block = 0; block < 4; ++block) Fetch(board, block, 3);
+  REQUIRE(board.CompleteVersion() == 3);
+  REQUIRE_OK(board.WaitFor({0, 60}, 3));
+}
+
 TEST_CASE("a block is fetched once") {
   BlockBoard board(Plan());
   REQUIRE(*board.Begin(1, 4));
