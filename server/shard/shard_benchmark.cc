@@ -42,6 +42,7 @@
 #include "common/plan/shard_plan.h"
 #include "common/tensor/bfloat16.h"
 #include "common/wire/encoding.h"
+#include "server/shard/counted_ranges.h"
 #include "server/shard/shard_store.h"
 
 ABSL_FLAG(int, mib, 64, "MiB of float32 parameters.");
@@ -321,6 +322,33 @@ void MeasureRounding(const Gradients& gradients, float* acc) {
       Median(round), Median(expand));
 }
 
+// Prints what it costs a push to make its payload's digest: of a block that is
+// not in a cache, and of one that the push reads next or has read just before.
+void MeasureDigest(const Gradients& gradients, float* acc) {
+  const size_t block = size_t{1} << 18;
+  std::vector<double> cold, warm;
+  uint32_t digests = 0;
+  for (int i = 0; i < absl::GetFlag(FLAGS_repetitions); ++i) {
+    const double ceiling = Ceiling(gradients, v1::ENCODING_FLOAT32, acc);
+    double seconds[2] = {};
+    for (size_t at = 0; at + block <= gradients.count(); at += block) {
+      const FragmentedBytes payload =
+          gradients.Payload(v1::ENCODING_FLOAT32, i, at, block);
+      for (double& time : seconds) {
+        const double start = Seconds();
+        digests += DigestOf(payload);
+        time += Seconds() - start;
+      }
+    }
+    cold.push_back(seconds[0] / ceiling);
+    warm.push_back(seconds[1] / ceiling);
+  }
+  std::printf(
+      "a payload's digest takes, of the ceiling's time: %.2f from memory, %.2f "
+      "from a cache (%08x)\n",
+      Median(cold), Median(warm), digests);
+}
+
 absl::Status Run() {
   TESSERA_ASSIGN_OR_RETURN(const std::vector<Case> cases, Cases());
   TESSERA_ASSIGN_OR_RETURN(std::unique_ptr<Device> device, MakeDevice("cpu"));
@@ -330,6 +358,7 @@ absl::Status Run() {
   auto* const acc = static_cast<float*>(memory.data());
   std::fill_n(acc, gradients.count(), 0.0f);
   MeasureRounding(gradients, acc);
+  MeasureDigest(gradients, acc);
   std::printf("%-22s %-4s %-4s  %-7s %3s  %6s  %-16s  %6s  %s\n", "optimizer",
               "push", "pull", "order", "W", "add", "of ceiling", "step",
               "of ceiling");
