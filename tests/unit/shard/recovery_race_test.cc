@@ -1,6 +1,7 @@
 // Restores and captures while other threads push and wait. What each version
 // holds is known, so anything mixed would show; ThreadSanitizer sees the rest.
 
+#include <algorithm>
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <memory>
@@ -62,12 +63,19 @@ class Worker {
   Worker(TestShards& shards, const Gradients& gradients, int number)
       : shards_(shards), gradients_(gradients), number_(number) {}
 
-  // Until the job's end. Gives an answer that there must not be, if any.
-  absl::Status Run() {
+  // Until the last step is done, and the shard goes back no more. Gives an
+  // answer that there must not be, if any.
+  absl::Status Run(const std::atomic<bool>& is_last_generation) {
     while (true) {
       const int64_t generation = store().generation();
       const int64_t step = store().Stats().version_min;
-      if (step == kSteps) return absl::OkStatus();
+      if (step == kSteps) {
+        if (is_last_generation && store().Stats().version_min == kSteps) {
+          return absl::OkStatus();
+        }
+        std::this_thread::yield();
+        continue;
+      }
       const absl::Status status = Step(generation, step);
       // Of two facts that are read apart, one may be old.
       if (!status.ok() && !absl::IsAborted(status) &&
@@ -136,11 +144,13 @@ TEST_CASE("shards that go back while workers push end with the same bits") {
     heard.emplace_back(generation, step);
   });
   REQUIRE_OK(store.Restore(1, 0, nullptr));
+  std::atomic<bool> is_last_generation = false;
   std::vector<absl::Status> results(kWorkers);
   std::vector<std::thread> threads;
   for (int i = 0; i < kWorkers; ++i) {
     threads.emplace_back([&, i] {
-      results[static_cast<size_t>(i)] = Worker(shards, gradients, i).Run();
+      results[static_cast<size_t>(i)] =
+          Worker(shards, gradients, i).Run(is_last_generation);
     });
   }
 
@@ -158,15 +168,22 @@ TEST_CASE("shards that go back while workers push end with the same bits") {
           if (snapshot.ok()) kept.push_back(*std::move(snapshot));
         });
     if (captured.ok()) ++begun;
+    // In the middle of a step that the workers come to, whichever.
+    const int64_t meeting = std::min(kSteps, version + generation % 2);
+    while (store.Stats().version_max < meeting) std::this_thread::yield();
     if (generation % 4 == 0) store.Suspend();
-    // Wherever the workers are by now, to where they were or come to.
+    // To where they were, or have not been yet.
     const int64_t back = generation % 5;
     REQUIRE_OK(store.Restore(generation, back,
                              From(versions[static_cast<size_t>(back)])));
   }
+  is_last_generation = true;
   for (std::thread& thread : threads) thread.join();
   for (const absl::Status& result : results) REQUIRE_OK(result);
+  // One that lay beyond the last step is still waited for.
+  store.DropCapture();
   REQUIRE(begun == ended);
+  REQUIRE_FALSE(kept.empty());
   REQUIRE(CaptureAll(shards, 29, kSteps, 2) == versions.back());
   for (const auto& snapshot : kept) {
     REQUIRE(ReadAll(*snapshot, 2) ==
@@ -189,11 +206,13 @@ TEST_CASE("a capture is refused or whole, whatever pushes come meanwhile") {
   const Gradients gradients = MakeGradients();
   const Job job = TestJob();
   TestShards shards(job, MakeTestPlan(job, 1));
+  const std::atomic<bool> is_last_generation = true;
   std::vector<absl::Status> results(kWorkers);
   std::vector<std::thread> threads;
   for (int i = 0; i < kWorkers; ++i) {
     threads.emplace_back([&, i] {
-      results[static_cast<size_t>(i)] = Worker(shards, gradients, i).Run();
+      results[static_cast<size_t>(i)] =
+          Worker(shards, gradients, i).Run(is_last_generation);
     });
   }
   Mutex mutex;
