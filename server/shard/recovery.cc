@@ -1,4 +1,5 @@
-// How a shard store comes to its state: at the start, and when it goes back.
+// How a shard store comes to its state, at the start and when it goes back, and
+// how that is captured.
 
 #include <cstdint>
 #include <memory>
@@ -14,7 +15,7 @@
 
 namespace tessera {
 
-BlockMemory ShardStoreImpl::Memory() {
+BlockMemory ShardStoreImpl::MemoryOfBlocks() {
   return {.values = &values_,
           .slots = &slots_,
           .device_values =
@@ -27,8 +28,8 @@ absl::StatusOr<BlockState> ShardStoreImpl::InitialState(
     initial_(elements.begin, values);
   };
   return BlockState::Create(static_cast<size_t>(elements.size()), fill,
-                            job_.pull_encoding(), *kernels_.optimizer, Memory(),
-                            stream);
+                            job_.pull_encoding(), *kernels_.optimizer,
+                            MemoryOfBlocks(), stream);
 }
 
 absl::Status ShardStoreImpl::Fill() {
@@ -150,8 +151,8 @@ absl::Status ShardStoreImpl::RestoreBlock(Block& block, int64_t version,
   TESSERA_ASSIGN_OR_RETURN(
       BlockState state,
       BlockState::Restore(static_cast<size_t>(elements.size()), version, fill,
-                          job_.pull_encoding(), *kernels_.optimizer, Memory(),
-                          stream));
+                          job_.pull_encoding(), *kernels_.optimizer,
+                          MemoryOfBlocks(), stream));
   block.Install(std::move(state), /*is_initial=*/false);
   return absl::OkStatus();
 }

@@ -1,7 +1,7 @@
 // The shard store: what its parts have to do with each other.
 //
 // shard_store.cc has the way of pushes and pulls, recovery.cc how a store comes
-// to its state: at the start, and when it goes back.
+// to its state, at the start and when it goes back, and how that is captured.
 
 #ifndef TESSERA_SERVER_SHARD_SHARD_STORE_IMPL_H_
 #define TESSERA_SERVER_SHARD_SHARD_STORE_IMPL_H_
@@ -84,7 +84,7 @@ class ShardStoreImpl final : public ShardStore {
   absl::Status CheckRestore(int64_t generation, int64_t version,
                             bool has_source) const;
   // Where blocks' memory comes from.
-  BlockMemory Memory();
+  BlockMemory MemoryOfBlocks();
   absl::StatusOr<BlockState> InitialState(const Interval& elements,
                                           Stream& stream);
   // Takes a suspended block to the version.
