@@ -42,8 +42,13 @@ class Disturber {
   // Watches until the launcher has ended.
   absl::Status AwaitEnd(absl::Duration timeout);
 
-  // The guest finds nobody to tell it that the job has ended.
-  void DismissGuest() { guest_.reset(); }
+  // The guest finds nobody to tell it that the job has ended. Returns how many
+  // bytes its proxies have brought it.
+  int64_t DismissGuest() {
+    const int64_t bytes = guest_->bytes_received();
+    guest_.reset();
+    return bytes;
+  }
 
   const RecoveryClock& clock() const { return clock_; }
   // Times that a process was killed, by what it was.
