@@ -156,13 +156,23 @@ absl::Status WriteManifest(Storage& storage, const std::string& root,
     TESSERA_RETURN_IF_ERROR(
         ReadShardEnds(storage, folder, manifest, file.shard()).status());
   }
-  TESSERA_RETURN_IF_ERROR(WriteLasting(
-      storage, folder, kManifestName, [&manifest](WritableFile& file) {
-        return file.Append(EncodeManifest(manifest));
-      }));
-  // The folder itself: nothing acknowledged may hang on a name that is not
-  // there after a crash.
-  return storage.SyncFolder(root);
+  const std::string path = JoinPath(folder, kManifestName);
+  // Somebody else's is not to be touched.
+  TESSERA_RETURN_IF_ERROR(CheckAbsent(storage, path));
+  const auto write = [&]() -> absl::Status {
+    TESSERA_RETURN_IF_ERROR(WriteLasting(
+        storage, folder, kManifestName, [&manifest](WritableFile& file) {
+          return file.Append(EncodeManifest(manifest));
+        }));
+    // The folder itself: nothing acknowledged may hang on a name that is not
+    // there after a crash.
+    return storage.SyncFolder(root);
+  };
+  const absl::Status written = write();
+  // A name whose sync failed may never last, whatever later syncs say, so
+  // nobody is to find it: who starts anew takes what is there for good.
+  if (!written.ok()) storage.RemoveFile(path).IgnoreError();
+  return written;
 }
 
 }  // namespace tessera

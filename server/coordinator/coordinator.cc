@@ -44,7 +44,8 @@ Coordinator::Coordinator(const Job& job, const CoordinatorOptions& options)
       options_(options),
       members_(options.first_worker_id, options.lease),
       progress_(job, now_),
-      roll_(options.shard_count, PointsOf(job, options.restore_points)),
+      roll_(options.shard_count, PointsOf(job, options.restore_points),
+            options.generation_floor),
       plan_(job.checkpoint_policy(), options.shard_count, options.draw_set_id),
       orders_(options.servers_attend ? options.draw_set_id() : 0) {}
 

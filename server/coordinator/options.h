@@ -26,6 +26,11 @@ struct CoordinatorOptions {
   // Added to worker ids, so that those of a coordinator that was started anew
   // differ from its predecessor's.
   uint64_t first_worker_id = 1;
+  // Generations are above it. Where servers attend it must be one that a
+  // coordinator which was started anew does not share with its predecessors:
+  // when all servers die at once, only workers know which generations there
+  // were.
+  int64_t generation_floor = 0;
   int shard_count = 1;
 
   // Whether servers attend. If not, they are taken to be there always: nothing

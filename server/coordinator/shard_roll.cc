@@ -23,8 +23,11 @@ bool BlamesTheSet(const v1::RestoreFailure& failure) {
 
 }  // namespace
 
-ShardRoll::ShardRoll(int shard_count, std::vector<RestorePoint> points)
-    : shards_(static_cast<size_t>(shard_count)), points_(std::move(points)) {}
+ShardRoll::ShardRoll(int shard_count, std::vector<RestorePoint> points,
+                     int64_t generation_floor)
+    : generation_floor_(generation_floor),
+      shards_(static_cast<size_t>(shard_count)),
+      points_(std::move(points)) {}
 
 void ShardRoll::Begin(absl::Time now) {
   if (since_ == absl::InfinitePast()) since_ = now;
@@ -112,7 +115,9 @@ void ShardRoll::Tick(absl::Time now) {
 }
 
 void ShardRoll::StartGeneration(absl::Time now) {
-  // Above all that were ever served, by whichever coordinator's orders.
+  // Above all that were ever served, by whichever coordinator's orders: by
+  // shards that are gone as well, as workers may have outlived them.
+  generation_ = std::max(generation_, generation_floor_);
   for (const Shard& shard : shards_) {
     generation_ = std::max(generation_, shard.generation);
   }

@@ -2,8 +2,8 @@
 //
 //               all shards heard of            all are at generation g
 //   gathering ----------------------> restoring ---------------------> running
-//                g = the highest      ^       |                           |
-//                heard of, + 1        |       | a shard's process is      |
+//                g above all that     ^       |                           |
+//                ever were            |       | a shard's process is      |
 //                                     +-------+ another, or could not   <-+
 //                                     g + 1     load the restore point
 //
@@ -45,8 +45,10 @@ class ShardRoll {
   // Before a restore that failed is tried again.
   static constexpr absl::Duration kRetryPause = absl::Seconds(1);
 
-  // `points` are the sets that can be restored, newest first.
-  ShardRoll(int shard_count, std::vector<RestorePoint> points);
+  // `points` are the sets that can be restored, newest first. Generations are
+  // above `generation_floor`.
+  ShardRoll(int shard_count, std::vector<RestorePoint> points,
+            int64_t generation_floor = 0);
 
   // Shards are awaited from now on. The first call counts.
   void Begin(absl::Time now);
@@ -93,6 +95,7 @@ class ShardRoll {
   void StartGeneration(absl::Time now);
   std::string Name(const Shard& shard) const;
 
+  const int64_t generation_floor_;
   State state_ = State::kGathering;
   std::vector<Shard> shards_;
   std::set<uint64_t> replaced_;  // Incarnations.

@@ -50,11 +50,14 @@ absl::StatusOr<std::vector<RestorePoint>> FindRestorePoints(
     TESSERA_RETURN_IF_ERROR(CheckSetOfJob(set, job));
     auto point = ToRestorePoint(set);
     if (point.ok()) {
+      // Whoever wrote it may have died before its names were made to last.
+      TESSERA_RETURN_IF_ERROR(storage.SyncFolder(set.folder()));
       points.push_back(*std::move(point));
     } else {
       spdlog::warn("passed over: {}", point.status().ToString());
     }
   }
+  TESSERA_RETURN_IF_ERROR(storage.SyncFolder(root));
   for (const IncompleteSet& set : found.incomplete) {
     // Without a manifest it never was one.
     if (absl::IsNotFound(set.why)) continue;

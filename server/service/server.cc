@@ -78,6 +78,8 @@ absl::StatusOr<CoordinatorOptions> Server::MakeCoordinatorOptions(
     const ServerOptions& options) {
   CoordinatorOptions coordinator = {.lease = options.lease,
                                     .first_worker_id = options.first_worker_id,
+                                    .generation_floor =
+                                        options.generation_floor,
                                     .shard_count = options.shard_count,
                                     .servers_attend = options.servers_attend,
                                     .draw_set_id = DrawId};

@@ -40,6 +40,8 @@ struct ServerOptions {
   // Of the coordinator, which shard 0's server has.
   absl::Duration lease = absl::Seconds(10);
   uint64_t first_worker_id = 1;
+  // See CoordinatorOptions.
+  int64_t generation_floor = 0;
 
   // Whether this server, as all others of the job then, attends the
   // coordinator: it serves when that says so, and recovers with the others.

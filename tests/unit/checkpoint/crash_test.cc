@@ -235,6 +235,27 @@ TEST_CASE("a manifest is not written about files that are not there",
              IsError(StatusCode::kNotFound, "manifest"));
 }
 
+TEST_CASE("a manifest that may not last is not left for anyone to find",
+          "[crash]") {
+  // Its own name's sync, or that of the set's folder.
+  const int64_t nth = GENERATE(1, 2);
+  FaultyStorage storage(1);
+  REQUIRE(MakeFolders(storage, kRoot).ok());
+  const TestSet set = SetOfVersion(2, 2);
+  std::vector<v1::CheckpointFile> files;
+  for (int shard = 0; shard < 2; ++shard) {
+    TestSource source(2);
+    NoPacer pacer;
+    files.push_back(
+        WriteShardFile(storage, kRoot, HeaderOf(set, shard), source, pacer)
+            .value());
+  }
+  storage.FailNth(StorageOp::kSyncFolder, nth, absl::UnknownError("I/O error"));
+  CHECK_THAT(WriteManifest(storage, kRoot, MakeManifest(set, files)),
+             IsError(StatusCode::kUnknown, "I/O error"));
+  CHECK(FindSets(storage, kRoot)->complete.empty());
+}
+
 TEST_CASE("an attempt is not taken up again", "[crash]") {
   FaultyStorage storage(1);
   REQUIRE(MakeFolders(storage, kRoot).ok());

@@ -106,6 +106,21 @@ TEST_CASE("what takes the roll from state to state") {
   REQUIRE(f.State() == state);
 }
 
+TEST_CASE("generations are above the floor and all that were served") {
+  ShardRoll roll(1, {}, 100);
+  const auto attend = [&](uint64_t incarnation, int64_t generation) {
+    v1::AttendRequest request;
+    request.set_incarnation(incarnation);
+    request.set_generation(generation);
+    REQUIRE_OK(roll.Hear(request, false, absl::FromUnixSeconds(1000)));
+    return roll.generation();
+  };
+  // A server that knows of none, as all that did are gone.
+  REQUIRE(attend(1, 0) == 101);
+  REQUIRE(attend(2, 0) == 102);
+  REQUIRE(attend(3, 500) == 501);
+}
+
 TEST_CASE("a process that was replaced is refused in every state") {
   const std::string events =
       GENERATE(as<std::string>(), "0a 0b", "0a 0b 1c", "0a 1c 0b",
