@@ -26,6 +26,19 @@ CHECKPOINT = ("//tests/unit/checkpoint:crash_test",
               "//tests/unit/checkpoint:format_test",
               "//tests/unit/checkpoint:retention_test",
               "//tests/unit/checkpoint:round_trip_test")
+SHARD = ("//tests/unit/shard:restore_test",
+         "//tests/unit/shard:capture_test",
+         "//tests/unit/shard:generation_test",
+         "//tests/unit/shard:repeat_test",
+         "//tests/unit/shard:recovery_race_test")
+SIMULATION = ("//tests/simulation/recovery:recovery_simulation_test",)
+RECOVERY = SIMULATION + (
+    "//tests/unit/coordinator:shard_roll_test",
+    "//tests/unit/coordinator:coordinator_recovery_test",
+    "//tests/unit/coordinator:coordinator_checkpoint_test",
+    "//tests/unit/coordinator:coordinator_resume_test",
+    "//tests/unit/coordinator:coordinator_last_checkpoint_test")
+AGENT = SIMULATION + ("//tests/unit/service:agent_plan_test",)
 LEASES = ("//tests/unit/coordinator:coordinator_lease_test",
           "//tests/unit/coordinator:unit_ledger_test",
           "//tests/unit/coordinator:coordinator_evaluation_test",
@@ -53,12 +66,210 @@ BUGS = (
         "        climb.reached.size() < it->second.range.size()) break;\n"
         "    if (it == held_.end() || it->second.range != *sibling) break;",
         AGGREGATION),
-    Bug("accept_future_step",
-        "a gradient for a step to come is taken for one of the step at hand",
+    Bug("add_old_step",
+        "a gradient for a step that is over is added to the step at hand",
         "server/shard/block.cc",
-        "  if (contribution.step > newest) {",
-        '  if (!TESSERA_PLANTED("accept_future_step") && contribution.step > newest) {',
+        "  if (contribution.step == newest) {",
+        '  if (contribution.step == newest || TESSERA_PLANTED("add_old_step")) {',
+        AGGREGATION + SHARD),
+    Bug("count_pushes",
+        "a step is complete after M pushes, whatever they hold",
+        "server/shard/block_aggregator.cc",
+        "  if (climb.reached == tree_.root()) {",
+        "  static thread_local int pushes = 0;\n"
+        "  ++pushes;\n"
+        "  if (climb.reached == tree_.root() ||\n"
+        '      (TESSERA_PLANTED("count_pushes") && pushes % 4 == 0)) {',
         AGGREGATION),
+    Bug("answer_before_apply",
+        "who waits for a step is answered with the version before it",
+        "server/shard/block.cc",
+        "  done.answers = EndWaits(Share(state_.newest()));",
+        "  done.answers = EndWaits(Share(\n"
+        '      TESSERA_PLANTED("answer_before_apply") ? state_.previous()\n'
+        "                                             : state_.newest()));",
+        AGGREGATION + SIMULATION),
+    Bug("other_bytes",
+        "the same key with other bytes is taken for a repeat",
+        "server/shard/block.cc",
+        "  if (counted == nullptr || counted->digest == digest) return",
+        '  if (TESSERA_PLANTED("other_bytes") || counted == nullptr ||\n'
+        "      counted->digest == digest) return",
+        SHARD),
+    # Going back.
+    Bug("serve_old_generation",
+        "gradients of a generation that is over are taken",
+        "server/shard/block_serving.cc",
+        "  if (generation == 0 || generation == generation_) return",
+        '  if (TESSERA_PLANTED("serve_old_generation") || generation == 0 ||\n'
+        "      generation == generation_) return",
+        SHARD),
+    Bug("keep_partial_sums",
+        "what was summed before the shard went back is counted after it",
+        "server/shard/block_serving.cc",
+        "  aggregator_.Clear();",
+        '  if (!TESSERA_PLANTED("keep_partial_sums")) aggregator_.Clear();',
+        SHARD + SIMULATION),
+    Bug("keep_digests",
+        "digests from before the shard went back are compared after it",
+        "server/shard/block_serving.cc",
+        "  counted_.Clear();",
+        '  if (!TESSERA_PLANTED("keep_digests")) counted_.Clear();',
+        SHARD),
+    Bug("forget_optimizer_state",
+        "momentum is 0 after a restore",
+        "server/checkpoint/reader.cc",
+        "  for (int64_t at = elements.begin; at < elements.end;) {\n"
+        "    const int shard = FileOfElement(manifest_, at);",
+        '  if (TESSERA_PLANTED("forget_optimizer_state") && section > 0) {\n'
+        "    std::fill(out.begin(), out.end(), 0.0f);\n"
+        "    return absl::OkStatus();\n  }\n"
+        "  for (int64_t at = elements.begin; at < elements.end;) {\n"
+        "    const int shard = FileOfElement(manifest_, at);",
+        SIMULATION + CHECKPOINT),
+    Bug("capture_late",
+        "a checkpoint holds the version after the one that it says",
+        "server/shard/block.cc",
+        "  if (capture_.capture != 0 && capture_.version == done.result.newest_version) {",
+        "  if (capture_.capture != 0 &&\n"
+        "      capture_.version + (TESSERA_PLANTED(\"capture_late\") ? 1 : 0) ==\n"
+        "          done.result.newest_version) {",
+        SHARD + SIMULATION),
+    Bug("one_server_goes_back",
+        "a server that comes back starts from its checkpoint, the others go on",
+        "server/coordinator/shard_roll.cc",
+        "  if (is_another || is_foreign) {",
+        '  if (!TESSERA_PLANTED("one_server_goes_back") && (is_another || is_foreign)) {',
+        RECOVERY),
+    Bug("welcome_the_dead",
+        "a process that another has replaced is given orders",
+        "server/coordinator/shard_roll.cc",
+        "  if (replaced_.contains(request.incarnation())) {",
+        '  if (!TESSERA_PLANTED("welcome_the_dead") &&\n'
+        "      replaced_.contains(request.incarnation())) {",
+        RECOVERY),
+    Bug("generations_start_anew",
+        "a new coordinator counts generations from 1, as the one before it did",
+        "server/coordinator/shard_roll.cc",
+        "  generation_ = std::max(generation_, generation_floor_);",
+        '  if (!TESSERA_PLANTED("generations_start_anew"))\n'
+        "    generation_ = std::max(generation_, generation_floor_);",
+        RECOVERY),
+    Bug("not_all_are_there",
+        "work is granted before every server has loaded its shard",
+        "server/coordinator/shard_roll.cc",
+        "    shard.is_at_generation = true;",
+        "    shard.is_at_generation = true;\n"
+        '    if (TESSERA_PLANTED("not_all_are_there"))\n'
+        "      for (Shard& s : shards_) s.is_at_generation = true;",
+        RECOVERY),
+    Bug("keep_bad_sets",
+        "a set that could not be loaded is tried for ever",
+        "server/coordinator/shard_roll.cc",
+        "  if (BlamesTheSet(failure)) {",
+        '  if (!TESSERA_PLANTED("keep_bad_sets") && BlamesTheSet(failure)) {',
+        RECOVERY),
+    Bug("believe_old_proofs",
+        "a worker's word from before the servers went back is believed",
+        "server/coordinator/coordinator_shards.cc",
+        "  return running() && (generation == 0 || generation == roll_.generation());",
+        "  return running() && (TESSERA_PLANTED(\"believe_old_proofs\") ||\n"
+        "                       generation == 0 || generation == roll_.generation());",
+        RECOVERY),
+    Bug("forget_stop_rules",
+        "a plateau is counted anew after a restart",
+        "server/coordinator/coordinator_shards.cc",
+        "  progress_.Restart(start.version, StopMemoryOf(start.state), now_);",
+        '  if (TESSERA_PLANTED("forget_stop_rules"))\n'
+        "    progress_.Restart(start.version, StopMemory(), now_);\n"
+        "  else\n"
+        "    progress_.Restart(start.version, StopMemoryOf(start.state), now_);",
+        RECOVERY),
+    Bug("keep_grants",
+        "workers keep what they were granted before the servers went back",
+        "server/coordinator/coordinator_shards.cc",
+        "  members_.ForgetGrants();",
+        '  if (!TESSERA_PLANTED("keep_grants")) members_.ForgetGrants();',
+        RECOVERY),
+    # Making checkpoints.
+    Bug("no_hold_back",
+        "a step is granted although not all shards will keep its version",
+        "server/coordinator/checkpoint_plan.cc",
+        "  return attempt_.has_value() && !attempt_->all_ready &&",
+        '  return !TESSERA_PLANTED("no_hold_back") && attempt_.has_value() &&\n'
+        "         !attempt_->all_ready &&",
+        RECOVERY),
+    Bug("part_of_a_set",
+        "the manifest is written when the first shard's file is there",
+        "server/coordinator/checkpoint_plan.cc",
+        "  return std::all_of(parts.begin(), parts.end(),\n"
+        "                     [](const Part& part) { return part.file.has_value(); });",
+        "  const auto written = [](const Part& p) { return p.file.has_value(); };\n"
+        '  return TESSERA_PLANTED("part_of_a_set")\n'
+        "             ? std::any_of(parts.begin(), parts.end(), written)\n"
+        "             : std::all_of(parts.begin(), parts.end(), written);",
+        RECOVERY),
+    Bug("keep_attempt",
+        "a checkpoint goes on although the servers went back meanwhile",
+        "server/coordinator/coordinator_shards.cc",
+        '  plan_.GiveUp(absl::StrCat("the servers went back to version ", start.version),\n'
+        "               now_);",
+        '  if (!TESSERA_PLANTED("keep_attempt"))\n'
+        '  plan_.GiveUp(absl::StrCat("the servers went back to version ", start.version),\n'
+        "               now_);",
+        RECOVERY),
+    Bug("no_last_checkpoint",
+        "the version that a job ends at is not kept",
+        "server/coordinator/checkpoint_plan.cc",
+        "  if (!is_due && next_set_id_ == 0) return;",
+        '  if (TESSERA_PLANTED("no_last_checkpoint")) return;\n'
+        "  if (!is_due && next_set_id_ == 0) return;",
+        RECOVERY),
+    Bug("trust_what_was_found",
+        "a set is started from whose name may not last",
+        "server/service/checkpoint_keeper.cc",
+        "      TESSERA_RETURN_IF_ERROR(storage.SyncFolder(set.folder()));",
+        '      if (!TESSERA_PLANTED("trust_what_was_found")) {\n'
+        "        TESSERA_RETURN_IF_ERROR(storage.SyncFolder(set.folder()));\n      }",
+        ("//tests/simulation/recovery:found_sets_test",)),
+    Bug("leave_doubtful_manifest",
+        "a manifest whose sync failed is left for the next start to find",
+        "server/checkpoint/writer.cc",
+        "  if (!written.ok()) storage.RemoveFile(path).IgnoreError();",
+        '  if (!TESSERA_PLANTED("leave_doubtful_manifest") && !written.ok())\n'
+        "    storage.RemoveFile(path).IgnoreError();",
+        CHECKPOINT),
+    # Agents.
+    Bug("serve_while_others_load",
+        "a server that is told to wait serves on",
+        "server/service/agent_plan.cc",
+        "    if (serving_) return SuspendOrder();",
+        '    if (serving_ && !TESSERA_PLANTED("serve_while_others_load"))\n'
+        "      return SuspendOrder();",
+        AGENT),
+    Bug("restore_for_a_lost_coordinator",
+        "a restore is begun for a coordinator that is gone",
+        "server/service/agent_plan.cc",
+        "    if (!orders_hold_ || HasFailedIn(wanted)) return NothingToDo();",
+        "    if ((!orders_hold_ &&\n"
+        '         !TESSERA_PLANTED("restore_for_a_lost_coordinator")) ||\n'
+        "        HasFailedIn(wanted)) return NothingToDo();",
+        AGENT),
+    # Workers.
+    Bug("board_forgets_nothing",
+        "a worker believes to hold what it held before the servers went back",
+        "worker/train/block_board.cc",
+        "void BlockBoard::Forget() {\n  Reset();",
+        'void BlockBoard::Forget() {\n  Reset();\n'
+        '  if (TESSERA_PLANTED("board_forgets_nothing")) return;',
+        ("//tests/unit/train:block_board_test",)),
+    Bug("calls_without_generation",
+        "a worker's calls do not say which generation they belong to",
+        "worker/client/block_call.cc",
+        "  header.set_generation(request_.generation);",
+        '  if (!TESSERA_PLANTED("calls_without_generation"))\n'
+        "    header.set_generation(request_.generation);",
+        ("//tests/unit/client:generation_test",)),
     # Leases.
     Bug("leases_never_end",
         "a worker that is silent keeps its work",

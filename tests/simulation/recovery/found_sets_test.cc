@@ -1,0 +1,82 @@
+// What a coordinator finds at its start, after one that died in the middle of
+// writing, and then the power.
+
+#include <catch2/catch.hpp>
+#include <vector>
+
+#include "server/checkpoint/manifest.h"
+#include "server/checkpoint/sets.h"
+#include "server/checkpoint/writer.h"
+#include "server/service/checkpoint_keeper.h"
+#include "tests/simulation/recovery/mortal_storage.h"
+#include "tests/simulation/recovery/reference.h"
+#include "tests/support/faulty_storage.h"
+
+namespace tessera {
+namespace {
+
+constexpr char kRoot[] = "/checkpoints";
+
+// Zeros, for want of anything better.
+class Zeros : public CheckpointSource {
+ public:
+  absl::Status Read(int, const Interval&, absl::Span<float> out) override {
+    for (float& value : out) value = 0;
+    return absl::OkStatus();
+  }
+};
+
+absl::Status WriteSet(Storage& storage, const Job& job) {
+  const int64_t elements = job.layout().total_elements();
+  const SetIdentity set{.job_fingerprint = job.fingerprint(),
+                        .version = 3,
+                        .set_id = CheckpointSetId(7)};
+  Zeros zeros;
+  NoPacer pacer;
+  const auto file = WriteShardFile(storage, kRoot,
+                                   {.set = set,
+                                    .elements = {0, elements},
+                                    .total_elements = elements,
+                                    .optimizer = OptimizerStateOf(job.proto()),
+                                    .piece_elements = 64},
+                                   zeros, pacer);
+  if (!file.ok()) return file.status();
+  v1::CheckpointManifest manifest;
+  SetIdentityOf(set, manifest);
+  manifest.set_job(SerializeJob(job.proto()));
+  manifest.set_total_elements(elements);
+  *manifest.add_files() = *file;
+  return WriteManifest(storage, kRoot, manifest);
+}
+
+TEST_CASE("what a coordinator starts from outlasts the power") {
+  const Job job = MakeRecoveryJob(1);
+  int found_unfinished = 0;
+  for (int64_t n = 1;; ++n) {
+    INFO("dies before operation " << n);
+    bool died = false;
+    bool was_found = false;
+    for (uint64_t seed = 0; seed < 20; ++seed) {
+      FaultyStorage disk(seed);
+      REQUIRE(MakeFolders(disk, kRoot).ok());
+      MortalStorage storage(disk);
+      storage.DieAtOperation(n, [&died] { died = true; });
+      const absl::Status written = WriteSet(storage, job);
+      REQUIRE(written.ok() == !died);
+      const auto points = FindRestorePoints(disk, kRoot, job);
+      REQUIRE(points.ok());
+      was_found = !points->empty();
+      disk.CrashAtOperation(1);
+      (void)disk.List(kRoot);
+      disk.Restart();
+      if (was_found) REQUIRE(FindSets(disk, kRoot)->complete.size() == 1);
+    }
+    if (!died) break;
+    if (was_found) ++found_unfinished;
+  }
+  // Those are what the test is about.
+  REQUIRE(found_unfinished >= 2);
+}
+
+}  // namespace
+}  // namespace tessera
