@@ -50,7 +50,13 @@ ABSL_FLAG(std::string, trace_out, "",
           "File for a timeline of what is done with each block, written at the "
           "end; ui.perfetto.dev shows it.");
 ABSL_FLAG(std::string, coordinator, "",
-          "Address of shard 0's server, host:port; for all other shards.");
+          "Address of shard 0's server, host:port. Required for other shards.");
+ABSL_FLAG(
+    bool, recover, true,
+    "Whether this server recovers with the others, as all of them must or "
+    "none. With --norecover it serves at once and by itself, which is for "
+    "measurements: there are no checkpoints, and a server that dies ends "
+    "the job.");
 ABSL_FLAG(
     std::string, checkpoint_dir, "",
     "Folder for the job's checkpoints, the same for all servers, on a disk "
@@ -98,6 +104,21 @@ void LogGrpc(gpr_log_func_args* args) {
   spdlog::log(level, "gRPC: {}", args->message);
 }
 
+absl::Status CheckRecoveryFlags() {
+  const bool recover = absl::GetFlag(FLAGS_recover);
+  if (recover && absl::GetFlag(FLAGS_shard) > 0 &&
+      absl::GetFlag(FLAGS_coordinator).empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--coordinator is required with --shard=", absl::GetFlag(FLAGS_shard),
+        ": the address of shard 0's server"));
+  }
+  if (!recover && !absl::GetFlag(FLAGS_checkpoint_dir).empty()) {
+    return absl::InvalidArgumentError(
+        "--checkpoint_dir and --norecover exclude each other");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckFlags() {
   if (absl::GetFlag(FLAGS_job).empty()) {
     return absl::InvalidArgumentError("--job is required; see --help");
@@ -107,6 +128,7 @@ absl::Status CheckFlags() {
     return absl::InvalidArgumentError(absl::StrCat(
         "--lease_seconds=", lease_seconds, ": must be from 0.1 to 86400"));
   }
+  TESSERA_RETURN_IF_ERROR(CheckRecoveryFlags());
   return ParseShmUse(absl::GetFlag(FLAGS_shared_memory)).status();
 }
 
@@ -131,6 +153,11 @@ ServerOptions OptionsFromFlags(Storage& storage) {
       // predecessor gave.
       .first_worker_id =
           static_cast<uint64_t>(absl::ToUnixSeconds(absl::Now())) * 1000 + 1,
+      // Likewise its generations, which workers may remember.
+      .generation_floor = absl::ToUnixMillis(absl::Now()),
+      .servers_attend = absl::GetFlag(FLAGS_recover),
+      .coordinator = absl::GetFlag(FLAGS_coordinator),
+      .checkpoint_dir = absl::GetFlag(FLAGS_checkpoint_dir),
       .storage = &storage};
 }
 

@@ -43,8 +43,10 @@ absl::StatusOr<std::unique_ptr<Cluster>> Cluster::Start(
   auto cluster = std::unique_ptr<Cluster>(new Cluster(options));
   for (int shard = 0; shard < options.servers; ++shard) {
     TESSERA_RETURN_IF_ERROR(cluster->StartServer(shard));
+    // The others must be told where the first is.
+    if (shard == 0) TESSERA_RETURN_IF_ERROR(cluster->AwaitServer(shard));
   }
-  for (int shard = 0; shard < options.servers; ++shard) {
+  for (int shard = 1; shard < options.servers; ++shard) {
     TESSERA_RETURN_IF_ERROR(cluster->AwaitServer(shard));
   }
   for (int i = 0; i < options.workers; ++i) {
@@ -91,6 +93,7 @@ absl::Status Cluster::StartServer(int shard) {
       absl::StrCat("--shard_count=", options_.servers),
       "--listen=127.0.0.1:0",
       absl::StrCat("--port_file=", PortFile(shard))};
+  if (shard > 0) argv.push_back("--coordinator=" + addresses_.front());
   argv.insert(argv.end(), options_.server_flags.begin(),
               options_.server_flags.end());
   AddTraceFlag(absl::StrCat("server-", shard), argv);

@@ -148,6 +148,7 @@ class Servers {
           std::vector<std::string>{kServer, absl::StrCat("--job=", job),
                                    absl::StrCat("--shard=", shard),
                                    absl::StrCat("--shard_count=", count),
+                                   "--norecover",
                                    absl::StrCat("--port_file=", port_file)},
           absl::StrCat(folder, "/log")));
       REQUIRE(Eventually([&] { return ReadFile(port_file).ok(); }));

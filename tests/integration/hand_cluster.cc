@@ -46,13 +46,10 @@ HandCluster::HandCluster(const std::string& job_file, int servers,
         absl::StrCat("--port_file=", stem, ".address")};
     // Or what lies between would see little of what they say.
     argv.push_back("--shared_memory=off");
+    if (shard > 0) argv.push_back("--coordinator=" + addresses_[0]);
     argv.insert(argv.end(), server_flags.begin(), server_flags.end());
     servers_.push_back(std::make_unique<Command>(argv, stem + ".log"));
-  }
-  for (int shard = 0; shard < servers; ++shard) {
-    addresses_.push_back(
-        AwaitAddress(*servers_[static_cast<size_t>(shard)],
-                     absl::StrCat(folder_, "/server-", shard, ".address")));
+    addresses_.push_back(AwaitAddress(*servers_.back(), stem + ".address"));
   }
 }
 

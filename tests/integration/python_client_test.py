@@ -150,7 +150,7 @@ class Server:
         self.log = open(f"{job_file}.{shard}.log", "w+", encoding="utf-8")
         self.process = subprocess.Popen(
             ["server/tessera_server", "--job=" + job_file, f"--shard={shard}",
-             f"--shard_count={SHARDS}", "--listen=127.0.0.1:0",
+             f"--shard_count={SHARDS}", "--norecover", "--listen=127.0.0.1:0",
              "--port_file=" + port_file],
             stdout=self.log, stderr=subprocess.STDOUT)
         # Another program's file offers nothing to wait on.

@@ -109,7 +109,8 @@ absl::Status Fabric::StartTesseraServers() {
         Member::Start(
             {options_.server_binary, absl::StrCat("--job=", job_file),
              absl::StrCat("--shard=", shard),
-             absl::StrCat("--shard_count=", count), "--listen=127.0.0.1:0",
+             absl::StrCat("--shard_count=", count), "--norecover",
+             "--listen=127.0.0.1:0",
              absl::StrCat("--port_file=",
                           InFolder(absl::StrCat("port-", shard)))},
             NameOf("server", shard),

@@ -13,6 +13,7 @@
 #include "tests/support/command.h"
 #include "tests/support/status.h"
 #include "tests/support/test_job.h"
+#include "tests/unit/service/mini_worker.h"
 #include "worker/client/coordinator_client.h"
 
 namespace tessera {
@@ -36,20 +37,19 @@ Outcome RunServer(const std::vector<std::string>& flags) {
   return {ending->exit_status, command.Output()};
 }
 
-std::string WriteJob() {
+std::string WriteJob(const v1::Job& job = MakeTestJob().proto()) {
   const std::string path = NewScratchFolder() + "/job.textproto";
-  REQUIRE_OK(WriteFileAtomically(path, FormatJobText(MakeTestJob().proto())));
+  REQUIRE_OK(WriteFileAtomically(path, FormatJobText(job)));
   return path;
 }
 
 // A server that runs until the object goes.
 class RunningServer {
  public:
-  RunningServer()
+  explicit RunningServer(const std::vector<std::string>& flags = {},
+                         const std::string& job_file = WriteJob())
       : folder_(NewScratchFolder()),
-        command_({kServer, "--job=" + WriteJob(),
-                  "--port_file=" + folder_ + "/port", "--device=cpu"},
-                 folder_ + "/output") {
+        command_(Argv(job_file, folder_, flags), folder_ + "/output") {
     REQUIRE(Eventually([this] { return !address().empty(); }));
   }
 
@@ -60,7 +60,28 @@ class RunningServer {
   }
   Command& command() { return command_; }
 
+  // That a signal ends it well within the time that --help promises, as far as
+  // a busy machine lets one tell.
+  void RequireEndsSoon(int signal) {
+    command_.Signal(signal);
+    const auto ending = command_.Wait(absl::Seconds(60));
+    INFO(command_.Output());
+    REQUIRE(ending.has_value());
+    REQUIRE(ending->signal == 0);
+    REQUIRE(ending->exit_status == 0);
+  }
+
  private:
+  static std::vector<std::string> Argv(const std::string& job_file,
+                                       const std::string& folder,
+                                       const std::vector<std::string>& flags) {
+    std::vector<std::string> argv = {kServer, "--job=" + job_file,
+                                     "--port_file=" + folder + "/port",
+                                     "--device=cpu"};
+    argv.insert(argv.end(), flags.begin(), flags.end());
+    return argv;
+  }
+
   const std::string folder_;
   Command command_;
 };
@@ -77,7 +98,10 @@ TEST_CASE("mistakes on the command line are status 2, and named") {
   requires_2({}, "--job");
   requires_2({"--job=/no/job"}, "/no/job");
   requires_2({"--job=" + job, "what"}, "what");
-  requires_2({"--job=" + job, "--shard=3"}, "shard 3");
+  requires_2({"--job=" + job, "--shard=3", "--norecover"}, "shard 3");
+  requires_2({"--job=" + job, "--shard=1", "--shard_count=2"}, "--coordinator");
+  requires_2({"--job=" + job, "--norecover", "--checkpoint_dir=/sets"},
+             "--checkpoint_dir");
   requires_2({"--job=" + job, "--shard_count=1000"}, "1000");
   requires_2({"--job=" + job, "--device=abacus"}, "abacus");
   requires_2({"--job=" + job, "--lease_seconds=0"}, "--lease_seconds");
@@ -111,6 +135,71 @@ TEST_CASE("signals end a server cleanly, with members and all") {
   INFO(server.command().Output());
   REQUIRE(ending->signal == 0);
   REQUIRE(ending->exit_status == 0);
+}
+
+// The port of a server that is no more.
+std::string NobodysAddress() { return RunningServer().address(); }
+
+TEST_CASE("a server that cannot reach its coordinator ends at a signal") {
+  RunningServer server(
+      {"--shard=1", "--shard_count=2", "--coordinator=" + NobodysAddress()},
+      WriteJob(MakeTestJob({.parameters = 40}).proto()));
+  REQUIRE(Eventually([&] {
+    return absl::StrContains(server.command().Output(), "cannot be reached");
+  }));
+  server.RequireEndsSoon(SIGTERM);
+}
+
+TEST_CASE("a signal ends a server that waits for others, or in a step") {
+  RunningServer first({"--shard_count=2"},
+                      WriteJob(MakeTestJob({.parameters = 40}).proto()));
+  SECTION("that waits for another") { first.RequireEndsSoon(SIGTERM); }
+  SECTION("in the middle of a step") {
+    const Job job = MakeTestJob({.parameters = 40});
+    RunningServer second(
+        {"--shard=1", "--shard_count=2", "--coordinator=" + first.address()},
+        WriteJob(job.proto()));
+    MiniWorker worker(job, {first.address(), second.address()});
+    worker.TrainTo(2);
+    second.RequireEndsSoon(SIGTERM);
+    first.RequireEndsSoon(SIGTERM);
+  }
+}
+
+TEST_CASE("a signal ends a server that writes a checkpoint") {
+  v1::Job proto =
+      MakeTestJob({.parameters = 40, .optimizer = "adamw {}"}).proto();
+  proto.mutable_operation()->mutable_checkpoint()->set_every_steps(2);
+  // It would take minutes.
+  proto.mutable_operation()->mutable_checkpoint()->set_bytes_per_second(1);
+  const auto job = Job::Create(proto);
+  REQUIRE_OK(job);
+  const std::string sets = NewScratchFolder() + "/sets";
+  RunningServer server({"--checkpoint_dir=" + sets}, WriteJob(job->proto()));
+  MiniWorker worker(*job, {server.address()});
+  worker.TrainTo(8);
+  const auto client = CoordinatorClient::Create({.server = server.address()});
+  REQUIRE(Eventually([&] {
+    const auto status = client->GetStatus();
+    return status.ok() && status->checkpoint().pending_version() >= 0;
+  }));
+  server.RequireEndsSoon(SIGTERM);
+}
+
+TEST_CASE("a server whose place another takes ends with status 1") {
+  const Job job = MakeTestJob({.parameters = 40});
+  const std::string job_file = WriteJob(job.proto());
+  RunningServer first({"--shard_count=2"}, job_file);
+  const std::vector<std::string> flags = {"--shard=1", "--shard_count=2",
+                                          "--coordinator=" + first.address()};
+  RunningServer second(flags, job_file);
+  MiniWorker(job, {first.address(), second.address()}).TrainTo(1);
+  RunningServer third(flags, job_file);
+  const auto ending = second.command().Wait();
+  REQUIRE(ending.has_value());
+  INFO(second.command().Output());
+  REQUIRE(ending->exit_status == 1);
+  REQUIRE(absl::StrContains(second.command().Output(), "must end"));
 }
 
 }  // namespace
