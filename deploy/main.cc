@@ -52,6 +52,19 @@ ABSL_FLAG(std::string, trace_out, "",
           "ui.perfetto.dev shows it.");
 ABSL_FLAG(int, worker_restarts, 20,
           "Deaths of workers that are made good before giving up.");
+ABSL_FLAG(int, server_restarts, 20,
+          "Deaths of servers that are made good before giving up.");
+ABSL_FLAG(std::string, checkpoint_dir, "",
+          "Folder for checkpoints. Default: checkpoints in --run_dir. \"none\" "
+          "for none; a server that dies then takes the job back to its start.");
+ABSL_FLAG(bool, resume, false,
+          "Go on from the newest checkpoint in the folder for them.");
+ABSL_FLAG(int64_t, checkpoint_every_steps, 0,
+          "Overrides the job's operation.checkpoint.every_steps.");
+ABSL_FLAG(double, checkpoint_every_seconds, 0,
+          "Overrides the job's operation.checkpoint.every_seconds.");
+ABSL_FLAG(int, keep_checkpoints, 0,
+          "Overrides the job's operation.checkpoint.keep.");
 ABSL_FLAG(int, lease_seconds, 10,
           "A worker that is silent for this long loses its work to another.");
 ABSL_FLAG(std::string, server_flags, "",
@@ -73,11 +86,12 @@ constexpr char kUsage[] =
     R"(Trains a Tessera job on this machine and writes down the results.
 
 Starts servers and workers on free loopback ports, shows the progress, starts
-workers again that die, and leaves in --run_dir: job.textproto, logs/,
+again what dies, and leaves in --run_dir: job.textproto, logs/, checkpoints/,
 metrics.jsonl, curves.svg, params.safetensors, summary.json.
 
   tessera_launch --job=deploy/jobs/fashion_cnn.textproto --servers=2 --workers=2
   tessera_launch --job=deploy/jobs/fashion_mlp.textproto --servers=3 --compare
+  tessera_launch --job=JOB --run_dir=DIR --resume
   tessera_launch --job=JOB --resolve_only=resolved.textproto
   tessera_launch --job=resolved.textproto --attach=10.0.0.1:7000,10.0.0.2:7000
 
@@ -85,7 +99,8 @@ Ctrl-C (or SIGTERM) ends the job after the step at hand and still writes the
 results; the second one kills everything at once.
 
 Exit status: 0 success, 1 the run failed (or, with --compare, the runs differ),
-2 bad flags, job file or data, 130 ended by Ctrl-C, 143 ended by SIGTERM.)";
+2 bad flags, job file or data, 3 the job waited longer than its operation.wait
+allows, 130 ended by Ctrl-C, 143 ended by SIGTERM.)";
 
 int Fail(int exit_status, const absl::Status& status) {
   std::fprintf(stderr, "tessera_launch: %s\n",
@@ -111,12 +126,26 @@ std::string FolderName(const Job& job) {
   return name;
 }
 
+// What the flags say of how the job is run.
+void OverrideOperation(v1::Job& job) {
+  v1::CheckpointPolicy& policy = *job.mutable_operation()->mutable_checkpoint();
+  const int64_t steps = absl::GetFlag(FLAGS_checkpoint_every_steps);
+  const double seconds = absl::GetFlag(FLAGS_checkpoint_every_seconds);
+  if (steps != 0 || seconds != 0) {
+    policy.set_every_steps(steps);
+    policy.set_every_seconds(seconds);
+  }
+  const int keep = absl::GetFlag(FLAGS_keep_checkpoints);
+  if (keep != 0) policy.set_keep(keep);
+}
+
 absl::StatusOr<Job> ResolvedJob() {
   if (absl::GetFlag(FLAGS_job).empty()) {
     return absl::InvalidArgumentError("--job is required; see --help");
   }
   TESSERA_ASSIGN_OR_RETURN(v1::Job proto,
                            LoadJobFile(absl::GetFlag(FLAGS_job)));
+  OverrideOperation(proto);
   if (!absl::GetFlag(FLAGS_attach).empty()) {
     // A machine that only watches needs no data, if the job is resolved.
     auto job = Job::Create(proto);
@@ -129,6 +158,28 @@ absl::StatusOr<Job> ResolvedJob() {
   return Job::Create(std::move(proto));
 }
 
+absl::Status CheckCheckpointFlags() {
+  const bool resume = absl::GetFlag(FLAGS_resume);
+  if (resume && absl::GetFlag(FLAGS_run_dir).empty() &&
+      absl::GetFlag(FLAGS_checkpoint_dir).empty()) {
+    return absl::InvalidArgumentError(
+        "--resume needs the --run_dir of the run to go on with, or a "
+        "--checkpoint_dir");
+  }
+  if (resume && absl::GetFlag(FLAGS_checkpoint_dir) == "none") {
+    return absl::InvalidArgumentError(
+        "--resume and --checkpoint_dir=none exclude each other");
+  }
+  const bool attach = !absl::GetFlag(FLAGS_attach).empty();
+  if ((attach || absl::GetFlag(FLAGS_compare)) &&
+      (resume || !absl::GetFlag(FLAGS_checkpoint_dir).empty())) {
+    return absl::InvalidArgumentError(
+        "--resume and --checkpoint_dir are for one run that is started here, "
+        "not for --attach or --compare");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckFlags() {
   if (absl::GetFlag(FLAGS_servers) < 1 || absl::GetFlag(FLAGS_workers) < 1) {
     return absl::InvalidArgumentError(
@@ -137,9 +188,12 @@ absl::Status CheckFlags() {
   if (absl::GetFlag(FLAGS_lease_seconds) < 1) {
     return absl::InvalidArgumentError("--lease_seconds must be at least 1");
   }
-  if (absl::GetFlag(FLAGS_worker_restarts) < 0) {
-    return absl::InvalidArgumentError("--worker_restarts must be at least 0");
+  if (absl::GetFlag(FLAGS_worker_restarts) < 0 ||
+      absl::GetFlag(FLAGS_server_restarts) < 0) {
+    return absl::InvalidArgumentError(
+        "--worker_restarts and --server_restarts must be at least 0");
   }
+  TESSERA_RETURN_IF_ERROR(CheckCheckpointFlags());
   const ChannelSecurity security = SecurityFromFlags();
   const bool network_flags =
       security.insecure_network || !security.ca_file.empty() ||
@@ -175,10 +229,11 @@ absl::StatusOr<std::string> PrepareRunDir(const Job& job) {
   // The second is what a comparison leaves.
   const bool used = std::filesystem::exists(dir + "/job.textproto") ||
                     std::filesystem::exists(dir + "/1-servers");
-  if (used && !absl::GetFlag(FLAGS_overwrite)) {
+  if (used && !absl::GetFlag(FLAGS_overwrite) && !absl::GetFlag(FLAGS_resume)) {
     return absl::AlreadyExistsError(
         absl::StrCat("--run_dir=", dir,
-                     " holds an earlier run; take another, or --overwrite"));
+                     " holds an earlier run; take another, or --overwrite, or "
+                     "go on with it: --resume"));
   }
   return dir;
 }
@@ -199,10 +254,19 @@ RunOptions MakeOptions(const std::string& run_dir, int servers) {
                   .servers = servers,
                   .workers = absl::GetFlag(FLAGS_workers),
                   .worker_restarts = absl::GetFlag(FLAGS_worker_restarts),
+                  .server_restarts = absl::GetFlag(FLAGS_server_restarts),
                   .server_flags = {absl::StrCat(
                       "--lease_seconds=", absl::GetFlag(FLAGS_lease_seconds))}},
       .security = SecurityFromFlags(),
-      .trace_out = absl::GetFlag(FLAGS_trace_out)};
+      .trace_out = absl::GetFlag(FLAGS_trace_out),
+      .checkpoint_dir = absl::GetFlag(FLAGS_checkpoint_dir),
+      .resume = absl::GetFlag(FLAGS_resume),
+      .overwrite = absl::GetFlag(FLAGS_overwrite)};
+  if (options.checkpoint_dir.empty()) {
+    options.checkpoint_dir = run_dir + "/checkpoints";
+  } else if (options.checkpoint_dir == "none") {
+    options.checkpoint_dir.clear();
+  }
   if (!absl::GetFlag(FLAGS_attach).empty()) {
     options.attach = absl::StrSplit(absl::GetFlag(FLAGS_attach), ',');
   }
@@ -235,6 +299,9 @@ void PrintResult(const Job& job, const std::string& dir,
       "  metrics, logs  %s/metrics.jsonl, %s/logs/\n",
       dir.c_str(), result.params_sha256.c_str(), dir.c_str(), dir.c_str(),
       dir.c_str(), dir.c_str());
+  if (!result.checkpoint_folder.empty()) {
+    std::printf("  checkpoint     %s\n", result.checkpoint_folder.c_str());
+  }
   if (const std::string trace = absl::GetFlag(FLAGS_trace_out);
       !trace.empty()) {
     std::printf("  timeline       %s (for ui.perfetto.dev)\n", trace.c_str());
@@ -244,6 +311,14 @@ void PrintResult(const Job& job, const std::string& dir,
 // The run failed, or was stopped before it had results.
 int FailRun(const absl::Status& status, const StopOnSignal& signals) {
   const int signal = signals.first_signal();
+  // Checkpoints where there should be none, or the other way round.
+  if (absl::IsAlreadyExists(status) ||
+      (absl::GetFlag(FLAGS_resume) && absl::IsNotFound(status))) {
+    return Fail(kExitUsage, status);
+  }
+  if (signal == 0 && WaitedTooLong(status)) {
+    return Fail(kExitWaitedTooLong, status);
+  }
   return Fail(signal == 0 ? kExitFailed : kExitSignalled + signal, status);
 }
 

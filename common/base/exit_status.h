@@ -10,6 +10,8 @@ inline constexpr int kExitOk = 0;
 inline constexpr int kExitFailed = 1;
 // Bad flags, job or data: trying again would not help.
 inline constexpr int kExitUsage = 2;
+// The job waited longer than it allows, and was stopped.
+inline constexpr int kExitWaitedTooLong = 3;
 
 }  // namespace tessera
 

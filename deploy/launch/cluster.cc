@@ -42,17 +42,21 @@ absl::StatusOr<std::unique_ptr<Cluster>> Cluster::Start(
     const ClusterOptions& options) {
   auto cluster = std::unique_ptr<Cluster>(new Cluster(options));
   for (int shard = 0; shard < options.servers; ++shard) {
-    TESSERA_RETURN_IF_ERROR(cluster->StartServer(shard));
-    // The others must be told where the first is.
-    if (shard == 0) TESSERA_RETURN_IF_ERROR(cluster->AwaitServer(shard));
+    cluster->servers_.push_back(Process{.index = shard});
   }
-  for (int shard = 1; shard < options.servers; ++shard) {
-    TESSERA_RETURN_IF_ERROR(cluster->AwaitServer(shard));
+  for (Process& server : cluster->servers_) {
+    TESSERA_RETURN_IF_ERROR(cluster->StartServer(server));
+    // The others must be told where the first is.
+    if (server.index == 0)
+      TESSERA_RETURN_IF_ERROR(cluster->AwaitServer(server));
+  }
+  for (const Process& server : cluster->servers_) {
+    if (server.index > 0) TESSERA_RETURN_IF_ERROR(cluster->AwaitServer(server));
   }
   for (int i = 0; i < options.workers; ++i) {
-    cluster->workers_.push_back(Worker{.index = i});
+    cluster->workers_.push_back(Process{.index = i});
   }
-  for (Worker& worker : cluster->workers_) {
+  for (Process& worker : cluster->workers_) {
     TESSERA_RETURN_IF_ERROR(cluster->StartWorker(worker));
   }
   return cluster;
@@ -81,31 +85,42 @@ absl::Duration Cluster::Grace(absl::Duration without_trace) const {
                                     : without_trace + kTraceGrace;
 }
 
-absl::Status Cluster::StartServer(int shard) {
-  const std::string log = LogFile(absl::StrCat("server-", shard));
-  // An earlier run's, which --overwrite allows to be there.
-  unlink(log.c_str());
-  unlink(PortFile(shard).c_str());
+absl::Status Cluster::StartServer(Process& server) {
+  const int shard = server.index;
+  server.label = absl::StrCat("server-", shard);
+  const std::string log = LogFile(server.label);
+  if (server.starts > 0) absl::StrAppend(&server.label, ".", server.starts);
+  if (server.starts == 0) {
+    // An earlier run's, which --overwrite allows to be there.
+    unlink(log.c_str());
+    unlink(PortFile(shard).c_str());
+  }
+  ++server.starts;
+  server.started = absl::Now();
+  server.due = absl::InfiniteFuture();
+  // Where the workers and the other servers look for it.
+  const auto at = static_cast<size_t>(shard);
+  const std::string listen =
+      at < addresses_.size() ? addresses_[at] : "127.0.0.1:0";
   std::vector<std::string> argv = {
       options_.server_binary,
       absl::StrCat("--job=", options_.job_file),
       absl::StrCat("--shard=", shard),
       absl::StrCat("--shard_count=", options_.servers),
-      "--listen=127.0.0.1:0",
+      absl::StrCat("--listen=", listen),
       absl::StrCat("--port_file=", PortFile(shard))};
   if (shard > 0) argv.push_back("--coordinator=" + addresses_.front());
   argv.insert(argv.end(), options_.server_flags.begin(),
               options_.server_flags.end());
-  AddTraceFlag(absl::StrCat("server-", shard), argv);
-  TESSERA_ASSIGN_OR_RETURN(std::unique_ptr<Child> child,
-                           Child::Start(argv, log));
-  servers_.push_back(std::move(child));
+  AddTraceFlag(server.label, argv);
+  TESSERA_ASSIGN_OR_RETURN(server.child, Child::Start(argv, log));
   return absl::OkStatus();
 }
 
-absl::Status Cluster::AwaitServer(int shard) {
+absl::Status Cluster::AwaitServer(const Process& server) {
+  const int shard = server.index;
   const absl::Time deadline = absl::Now() + options_.start_timeout;
-  Child& child = *servers_[shard];
+  Child& child = *server.child;
   while (true) {
     const auto address = ReadFile(PortFile(shard));
     if (address.ok()) {
@@ -128,7 +143,7 @@ absl::Status Cluster::AwaitServer(int shard) {
   }
 }
 
-absl::Status Cluster::StartWorker(Worker& worker) {
+absl::Status Cluster::StartWorker(Process& worker) {
   worker.label = absl::StrCat("worker-", worker.index);
   // A new name for each life, so that the coordinator's list is unambiguous.
   if (worker.starts > 0) absl::StrAppend(&worker.label, ".", worker.starts);
@@ -149,101 +164,111 @@ absl::Status Cluster::StartWorker(Worker& worker) {
   return absl::OkStatus();
 }
 
-absl::Status Cluster::TendServers() {
-  for (size_t shard = 0; shard < servers_.size(); ++shard) {
-    const auto ending = servers_[shard]->Ending();
-    if (!ending) continue;
-    return absl::AbortedError(absl::StrCat(
-        "server ", shard, " died: ", Describe(*ending),
-        ". Its shard's parameters are lost, so the run cannot go on.\n",
-        servers_[shard]->LogTail(kLogLines)));
+absl::Status Cluster::TendProcess(
+    Process& process, const Budget& budget,
+    const std::function<absl::Status()>& start,
+    const std::function<void(const Death&)>& on_death) {
+  if (process.child == nullptr) {
+    return absl::Now() < process.due ? absl::OkStatus() : start();
   }
-  return absl::OkStatus();
-}
-
-absl::Status Cluster::TendWorker(
-    Worker& worker, const std::function<void(const WorkerDeath&)>& on_death) {
-  if (worker.child == nullptr) {
-    return absl::Now() < worker.due ? absl::OkStatus() : StartWorker(worker);
-  }
-  const auto ending = worker.child->Ending();
+  const auto ending = process.child->Ending();
   if (!ending) return absl::OkStatus();
-  if (ending->signal == 0 && ending->exit_status == 0) {
-    worker.child.reset();
+  const bool is_worker = &budget.used == &worker_restarts_;
+  if (is_worker && ending->signal == 0 && ending->exit_status == 0) {
+    process.child.reset();
     return absl::OkStatus();
   }
   TESSERA_ASSIGN_OR_RETURN(const std::string report,
-                           PlanRestart(worker, *ending));
-  worker.child.reset();
-  on_death({.label = worker.label, .report = report});
-  return absl::Now() < worker.due ? absl::OkStatus() : StartWorker(worker);
+                           PlanRestart(process, budget, *ending));
+  process.child.reset();
+  on_death({.label = is_worker ? process.label : "", .report = report});
+  return absl::Now() < process.due ? absl::OkStatus() : start();
 }
 
-absl::StatusOr<std::string> Cluster::PlanRestart(Worker& worker,
+absl::StatusOr<std::string> Cluster::PlanRestart(Process& process,
+                                                 const Budget& budget,
                                                  const ChildEnding& ending) {
   const absl::Time now = absl::Now();
-  std::string report = absl::StrCat(worker.label, " died: ", Describe(ending));
-  const std::string log = worker.child->LogTail(kLogLines);
+  std::string report = absl::StrCat(process.label, " died: ", Describe(ending));
+  const std::string log = process.child->LogTail(kLogLines);
   if (ending.signal == 0 && ending.exit_status == kExitUsage) {
     return absl::AbortedError(absl::StrCat(report, "\n", log));
   }
-  if (restarts_ >= options_.worker_restarts) {
-    return absl::AbortedError(
-        absl::StrCat(report, ", after ", restarts_,
-                     " restarts of workers (--worker_restarts)\n", log));
+  if (budget.used >= budget.max) {
+    return absl::AbortedError(absl::StrCat(report, ", after ", budget.used,
+                                           " restarts (--", budget.flag, ")\n",
+                                           log));
   }
-  ++restarts_;
-  worker.quick_deaths =
-      now - worker.started < kSoon ? worker.quick_deaths + 1 : 0;
-  const absl::Duration pause = PauseAfter(worker.quick_deaths);
-  worker.due = now + pause;
+  ++budget.used;
+  process.quick_deaths =
+      now - process.started < kSoon ? process.quick_deaths + 1 : 0;
+  const absl::Duration pause = PauseAfter(process.quick_deaths);
+  process.due = now + pause;
   absl::StrAppend(&report, "; starting it again ");
   if (pause > absl::ZeroDuration()) {
     absl::StrAppend(&report, "in ", absl::FormatDuration(pause), " ");
   }
-  absl::StrAppend(&report, "(", restarts_, " of ", options_.worker_restarts,
-                  " restarts)");
+  absl::StrAppend(&report, "(", budget.used, " of ", budget.max, " restarts)");
   // A program that ends by itself says why; one that was killed cannot.
   if (ending.signal == 0) absl::StrAppend(&report, "\n", log);
   absl::StripTrailingAsciiWhitespace(&report);
   return report;
 }
 
-absl::Status Cluster::Tend(
-    const std::function<void(const WorkerDeath&)>& on_death) {
-  TESSERA_RETURN_IF_ERROR(TendServers());
-  for (Worker& worker : workers_) {
-    TESSERA_RETURN_IF_ERROR(TendWorker(worker, on_death));
+absl::Status Cluster::Tend(const std::function<void(const Death&)>& on_death) {
+  const Budget servers{"server_restarts", options_.server_restarts,
+                       server_restarts_};
+  for (Process& server : servers_) {
+    TESSERA_RETURN_IF_ERROR(TendProcess(
+        server, servers, [&] { return StartServer(server); }, on_death));
+  }
+  const Budget workers{"worker_restarts", options_.worker_restarts,
+                       worker_restarts_};
+  for (Process& worker : workers_) {
+    TESSERA_RETURN_IF_ERROR(TendProcess(
+        worker, workers, [&] { return StartWorker(worker); }, on_death));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Cluster::StartWorkersAgain() {
+  for (Process& worker : workers_) {
+    if (worker.child != nullptr || worker.due != absl::InfiniteFuture()) {
+      continue;
+    }
+    TESSERA_RETURN_IF_ERROR(StartWorker(worker));
   }
   return absl::OkStatus();
 }
 
 void Cluster::AwaitEnding(absl::Duration timeout) const {
   std::vector<Child*> children;
-  for (const auto& server : servers_) children.push_back(server.get());
   const absl::Time now = absl::Now();
-  for (const Worker& worker : workers_) {
-    if (worker.child != nullptr) children.push_back(worker.child.get());
-    timeout = std::min(timeout, worker.due - now);
+  for (const std::vector<Process>* kind : {&servers_, &workers_}) {
+    for (const Process& process : *kind) {
+      if (process.child != nullptr) children.push_back(process.child.get());
+      timeout = std::min(timeout, process.due - now);
+    }
   }
   AwaitAnyEnding(children, std::max(timeout, absl::ZeroDuration()));
 }
 
 bool Cluster::AllWorkersHaveLeft() const {
-  return std::all_of(workers_.begin(), workers_.end(), [](const Worker& w) {
+  return std::all_of(workers_.begin(), workers_.end(), [](const Process& w) {
     return w.child == nullptr && w.due == absl::InfiniteFuture();
   });
 }
 
 void Cluster::Stop() {
-  std::vector<Child*> children;
-  for (Worker& worker : workers_) {
-    if (worker.child != nullptr) children.push_back(worker.child.get());
-  }
-  StopAll(children, Grace(kWorkerGrace));
-  children.clear();
-  for (const auto& server : servers_) children.push_back(server.get());
-  StopAll(children, Grace(kServerGrace));
+  const auto stop = [](std::vector<Process>& processes, absl::Duration grace) {
+    std::vector<Child*> children;
+    for (Process& process : processes) {
+      if (process.child != nullptr) children.push_back(process.child.get());
+    }
+    StopAll(children, grace);
+  };
+  stop(workers_, Grace(kWorkerGrace));
+  stop(servers_, Grace(kServerGrace));
   workers_.clear();
   servers_.clear();
 }

@@ -23,8 +23,9 @@ struct ClusterOptions {
   std::string run_dir;   // Logs go to its logs folder, which must exist.
   int servers = 1;
   int workers = 1;
-  // Deaths of workers that are made good before the run is given up.
+  // Deaths that are made good before the run is given up.
   int worker_restarts = 20;
+  int server_restarts = 20;
   std::vector<std::string> server_flags;
   std::vector<std::string> worker_flags;
   // Folder for a timeline of each process; none when empty.
@@ -33,8 +34,9 @@ struct ClusterOptions {
   absl::Duration start_timeout = absl::Seconds(60);
 };
 
-// What happened to a worker that died.
-struct WorkerDeath {
+// What happened to a process that died.
+struct Death {
+  // A worker's; empty for a server.
   std::string label;
   // A sentence for the run's user.
   std::string report;
@@ -55,12 +57,17 @@ class Cluster {
   // Where each process that was started puts its timeline, once it has ended.
   const std::vector<TracePart>& traces() const { return traces_; }
 
-  // Reaps who has ended, calls `on_death` for each dead worker, and starts it
+  // Reaps who has ended, calls `on_death` for each dead process, and starts it
   // again: at once the first time, after growing pauses when it keeps dying
-  // soon. A worker that exits with status 0 has left. Codes: ABORTED when a
-  // server died, when a worker refuses its flags or when too many workers died;
-  // the message has the reason and the end of the log.
-  absl::Status Tend(const std::function<void(const WorkerDeath&)>& on_death);
+  // soon; a server on the port that it had. A worker that exits with status 0
+  // has left. Codes: ABORTED when a process refuses its flags or when too many
+  // died; the message has the reason and the end of the log.
+  absl::Status Tend(const std::function<void(const Death&)>& on_death);
+
+  // Starts those again that have left: for a job that went back behind its end.
+  absl::Status StartWorkersAgain();
+  // Servers that were started again, so far.
+  int server_restarts() const { return server_restarts_; }
 
   // Waits until a process has ended or is due to be started, for `timeout` at
   // most.
@@ -72,8 +79,8 @@ class Cluster {
   void Stop();
 
  private:
-  struct Worker {
-    int index = 0;
+  struct Process {
+    int index = 0;  // A server's shard.
     int starts = 0;
     std::string label;
     std::unique_ptr<Child> child;  // Null while it does not run.
@@ -82,18 +89,26 @@ class Cluster {
     absl::Time due = absl::InfiniteFuture();
     int quick_deaths = 0;  // In a row.
   };
+  // Restarts of one kind of process.
+  struct Budget {
+    const char* flag;
+    int max;
+    int& used;
+  };
 
   explicit Cluster(const ClusterOptions& options) : options_(options) {}
 
-  absl::Status StartServer(int shard);
-  absl::Status AwaitServer(int shard);
-  absl::Status StartWorker(Worker& worker);
-  absl::Status TendServers();
-  absl::Status TendWorker(
-      Worker& worker, const std::function<void(const WorkerDeath&)>& on_death);
-  // Plans the worker's next start; returns what to tell the user. Codes:
-  // ABORTED when it is not to be started again.
-  absl::StatusOr<std::string> PlanRestart(Worker& worker,
+  absl::Status StartServer(Process& server);
+  absl::Status AwaitServer(const Process& server);
+  absl::Status StartWorker(Process& worker);
+  // Starts what is due, and sees to what has ended; `start` starts it.
+  absl::Status TendProcess(Process& process, const Budget& budget,
+                           const std::function<absl::Status()>& start,
+                           const std::function<void(const Death&)>& on_death);
+  // Plans the next start; returns what to tell the user. Codes: ABORTED when it
+  // is not to be started again.
+  absl::StatusOr<std::string> PlanRestart(Process& process,
+                                          const Budget& budget,
                                           const ChildEnding& ending);
   std::string PortFile(int shard) const;
   std::string LogFile(const std::string& name) const;
@@ -104,10 +119,11 @@ class Cluster {
 
   const ClusterOptions options_;
   std::vector<std::string> addresses_;
-  std::vector<std::unique_ptr<Child>> servers_;
-  std::vector<Worker> workers_;
+  std::vector<Process> servers_;
+  std::vector<Process> workers_;
   std::vector<TracePart> traces_;
-  int restarts_ = 0;
+  int server_restarts_ = 0;
+  int worker_restarts_ = 0;
 };
 
 }  // namespace tessera

@@ -2,8 +2,8 @@
 
 #include <string>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 
 namespace tessera {
 namespace {
@@ -23,11 +23,17 @@ std::string DescribeWaiting(const v1::GetStatusResponse& status) {
       longest = &waiting;
     }
   }
-  if (longest == nullptr) return "";
-  std::string text =
-      absl::StrFormat("%s for %s, %d s", longest->work(),
-                      longest->label().empty() ? "a worker" : longest->label(),
-                      longest->waiting_ms() / 1000);
+  if (longest == nullptr) {
+    return status.phase() == v1::PHASE_RECOVERING ? "servers to come back" : "";
+  }
+  // A server that is waited for says for what; work is waited for from a
+  // worker.
+  std::string text = longest->work();
+  if (!absl::StrContains(text, " to ")) {
+    absl::StrAppend(&text, " for ",
+                    longest->label().empty() ? "a worker" : longest->label());
+  }
+  absl::StrAppend(&text, ", ", longest->waiting_ms() / 1000, " s");
   if (count > 1) absl::StrAppend(&text, " and ", count - 1, " more");
   return text;
 }

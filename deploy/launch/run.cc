@@ -2,7 +2,11 @@
 
 #include <unistd.h>
 
+#include <filesystem>
 #include <memory>
+#include <system_error>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
@@ -14,9 +18,12 @@
 #include "deploy/report/curves.h"
 #include "deploy/report/run_history.h"
 #include "deploy/report/safetensors.h"
+#include "server/checkpoint/format.h"
 
 namespace tessera {
 namespace {
+
+constexpr int kFetchAttempts = 5;
 
 // What a run leaves behind, besides its logs.
 constexpr const char* kOutputs[] = {"metrics.jsonl", "curves.svg",
@@ -33,6 +40,81 @@ absl::Status PrepareFolder(const Job& job, const std::string& dir) {
                              FormatJobText(job.proto()));
 }
 
+// The sets in the folder, in no order; none where there is no folder.
+std::vector<std::filesystem::path> SetsIn(const std::string& dir) {
+  std::vector<std::filesystem::path> sets;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(dir, error)) {
+    if (ParseSetFolderName(entry.path().filename().string()).has_value()) {
+      sets.push_back(entry.path());
+    }
+  }
+  return sets;
+}
+
+// That the run starts from what it is meant to start from.
+absl::Status PrepareCheckpoints(const RunOptions& options) {
+  const std::string& dir = options.checkpoint_dir;
+  if (dir.empty()) return absl::OkStatus();
+  const std::vector<std::filesystem::path> sets = SetsIn(dir);
+  if (options.resume) {
+    if (!sets.empty()) return absl::OkStatus();
+    return absl::NotFoundError(
+        absl::StrCat("--resume: there is no checkpoint in ", dir));
+  }
+  if (!sets.empty() && !options.overwrite) {
+    return absl::AlreadyExistsError(absl::StrCat(
+        dir,
+        " holds checkpoints of an earlier run: go on from the newest with "
+        "--resume, remove them with --overwrite, or take another folder with "
+        "--checkpoint_dir"));
+  }
+  for (const std::filesystem::path& set : sets) {
+    std::error_code error;
+    std::filesystem::remove_all(set, error);
+    if (error) {
+      return absl::UnknownError(
+          absl::StrCat("cannot remove ", set.string(), ": ", error.message()));
+    }
+  }
+  return MakeDirectories(dir);
+}
+
+constexpr char kWaitedTooLong[] = "tessera/waited_too_long";
+
+absl::Status WaitedTooLongError(const v1::GetStatusResponse& status) {
+  std::string message = absl::StrCat(
+      "the job waited longer than its operation.wait.stop_after_seconds "
+      "allows and has stopped after ",
+      status.steps_done(), " steps");
+  for (const v1::Waiting& waiting : status.waiting()) {
+    absl::StrAppend(&message, "; waited for ", waiting.label(),
+                    waiting.label().empty() ? "" : ": ", waiting.work());
+  }
+  absl::StrAppend(&message, "; the newest checkpoint is ",
+                  status.checkpoint().newest_folder().empty()
+                      ? "none"
+                      : status.checkpoint().newest_folder());
+  absl::Status error = absl::DeadlineExceededError(message);
+  error.SetPayload(kWaitedTooLong, absl::Cord());
+  return error;
+}
+
+// What only servers have: their figures and the parameters.
+struct Fetched {
+  std::vector<v1::GetServerInfoResponse> servers;
+  std::vector<float> parameters;
+};
+
+absl::StatusOr<Fetched> Fetch(const Job& job, const ShardPlan& plan,
+                              Observer& observer, int64_t version) {
+  Fetched fetched;
+  TESSERA_ASSIGN_OR_RETURN(fetched.servers, observer.ServerInfos());
+  TESSERA_ASSIGN_OR_RETURN(fetched.parameters,
+                           observer.PullAll(job, plan, version));
+  return fetched;
+}
+
 RunResult MakeResult(const Job& job, const v1::GetStatusResponse& status,
                      const Watch& watch) {
   RunResult result{
@@ -41,7 +123,13 @@ RunResult MakeResult(const Job& job, const v1::GetStatusResponse& status,
                 static_cast<double>(job.steps_per_epoch()),
       .end_reason = status.end_reason(),
       .train_loss = watch.history().RecentTrainLoss(job.steps_per_epoch()),
-      .seconds = absl::ToDoubleSeconds(watch.elapsed())};
+      .seconds = absl::ToDoubleSeconds(watch.elapsed()),
+      .recoveries = watch.recoveries()};
+  if (status.checkpoint().enabled() &&
+      !status.checkpoint().newest_folder().empty()) {
+    result.checkpoint_version = status.checkpoint().newest_version();
+    result.checkpoint_folder = status.checkpoint().newest_folder();
+  }
   if (!watch.history().steps().empty()) {
     result.final_step_loss = watch.history().steps().back().loss();
   }
@@ -78,12 +166,23 @@ absl::Status WriteTimeline(const Cluster* cluster, const std::string& path) {
 
 }  // namespace
 
+bool WaitedTooLong(const absl::Status& status) {
+  return status.GetPayload(kWaitedTooLong).has_value();
+}
+
 absl::StatusOr<RunResult> RunJob(const Job& job, const RunOptions& options,
                                  const StopRequests& stop,
                                  ProgressDisplay& display) {
   ClusterOptions cluster_options = options.cluster;
   const std::string& dir = cluster_options.run_dir;
   cluster_options.job_file = dir + "/job.textproto";
+  if (options.attach.empty()) {
+    TESSERA_RETURN_IF_ERROR(PrepareCheckpoints(options));
+    if (!options.checkpoint_dir.empty()) {
+      cluster_options.server_flags.push_back("--checkpoint_dir=" +
+                                             options.checkpoint_dir);
+    }
+  }
   TESSERA_RETURN_IF_ERROR(PrepareFolder(job, dir));
   if (!options.trace_out.empty()) {
     cluster_options.trace_dir = dir + "/trace";
@@ -103,16 +202,26 @@ absl::StatusOr<RunResult> RunJob(const Job& job, const RunOptions& options,
                            Observer::Create(addresses, options.security));
   Watch watch(job, {.metrics_path = dir + "/metrics.jsonl"}, cluster.get(),
               *observer, stop, display);
-  TESSERA_ASSIGN_OR_RETURN(const v1::GetStatusResponse status,
-                           watch.UntilEnd());
+  v1::GetStatusResponse status;
+  absl::StatusOr<Fetched> fetched;
+  // A server may die between the job's end and this; the job then goes back and
+  // ends again.
+  for (int attempt = 0; attempt < kFetchAttempts; ++attempt) {
+    TESSERA_ASSIGN_OR_RETURN(status, watch.UntilEnd());
+    if (status.end_reason() == v1::END_REASON_WAITED_TOO_LONG) {
+      return WaitedTooLongError(status);
+    }
+    fetched = Fetch(job, plan, *observer, status.steps_done());
+    if (fetched.ok() || cluster == nullptr) break;
+  }
   display.Finish();
+  TESSERA_RETURN_IF_ERROR(fetched.status());
 
   RunResult result = MakeResult(job, status, watch);
-  TESSERA_ASSIGN_OR_RETURN(result.servers, observer->ServerInfos());
+  result.servers = std::move(fetched->servers);
   result.workers = cluster == nullptr ? WorkersThatPushed(result.servers[0])
                                       : options.cluster.workers;
-  TESSERA_ASSIGN_OR_RETURN(const std::vector<float> params,
-                           observer->PullAll(job, plan, result.steps));
+  const std::vector<float>& params = fetched->parameters;
   Sha256 sha;
   sha.Update(params.data(), params.size() * sizeof(float));
   result.params_sha256 = HexDigest(sha.Finish());

@@ -25,14 +25,27 @@ struct RunOptions {
   ChannelSecurity security;
   // File for a timeline of all processes that the run starts; none when empty.
   std::string trace_out;
+  // Folder for checkpoints; none when empty.
+  std::string checkpoint_dir;
+  // Go on from the newest checkpoint in it, rather than refuse what is there.
+  bool resume = false;
+  // Remove the sets that are there.
+  bool overwrite = false;
 };
+
+// Whether RunJob failed because the job waited longer than its operation.wait
+// allows.
+bool WaitedTooLong(const absl::Status& status);
 
 // Runs `job` with its results in options.cluster.run_dir, which must exist:
 // job.textproto, logs/, metrics.jsonl, curves.svg, params.safetensors,
-// summary.json; and, with trace_out, a timeline and its parts in trace/. A stop
+// summary.json; and, with trace_out, a timeline and its parts in trace/; and
+// checkpoints. A stop
 // request ends the job after the step at hand. Whatever
 // happens, no process of the run is left when it returns. Codes: those of
-// Cluster::Start and Watch::UntilEnd; others from fetching and writing results.
+// Cluster::Start and Watch::UntilEnd; DEADLINE_EXCEEDED, see WaitedTooLong;
+// ALREADY_EXISTS for checkpoints that are there, NOT_FOUND when there are none
+// to resume; others from fetching and writing results.
 absl::StatusOr<RunResult> RunJob(const Job& job, const RunOptions& options,
                                  const StopRequests& stop,
                                  ProgressDisplay& display);

@@ -39,7 +39,10 @@ std::string SummaryJson(const Job& job, const RunResult& result) {
       {"params_sha256", result.params_sha256},
       {"parameters", job.layout().total_elements()},
       {"servers", result.servers.size()},
-      {"workers", result.workers}};
+      {"workers", result.workers},
+      {"recoveries", result.recoveries},
+      {"checkpoint_version", result.checkpoint_version},
+      {"checkpoint", result.checkpoint_folder}};
   // A name may hold any bytes; JSON wants UTF-8.
   constexpr auto kReplace = nlohmann::ordered_json::error_handler_t::replace;
   return summary.dump(2, ' ', false, kReplace) + "\n";
@@ -57,6 +60,8 @@ std::string Describe(v1::EndReason reason) {
       return "loss no longer improving";
     case v1::END_REASON_STOPPED:
       return "stopped on request";
+    case v1::END_REASON_WAITED_TOO_LONG:
+      return "waited too long";
     default:
       return "not ended";
   }

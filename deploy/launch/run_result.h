@@ -25,6 +25,11 @@ struct RunResult {
   double samples_per_second = 0;
   std::string params_sha256;
   int workers = 0;
+  // How often servers went back to an earlier version.
+  int recoveries = 0;
+  // The newest checkpoint; -1 and empty for none.
+  int64_t checkpoint_version = -1;
+  std::string checkpoint_folder;
   // In shard order, as the job ended.
   std::vector<v1::GetServerInfoResponse> servers;
 };

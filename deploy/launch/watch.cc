@@ -21,6 +21,13 @@ int64_t PushedBytes(const std::vector<v1::GetServerInfoResponse>& servers) {
   return bytes;
 }
 
+// Whether nothing more is to come.
+bool IsOver(const v1::GetStatusResponse& status) {
+  if (status.phase() != v1::PHASE_ENDED) return false;
+  const v1::CheckpointStatus& checkpoint = status.checkpoint();
+  return !checkpoint.enabled() || checkpoint.pending_version() < 0;
+}
+
 }  // namespace
 
 Watch::Watch(const Job& job, const WatchOptions& options, Cluster* cluster,
@@ -46,28 +53,40 @@ absl::StatusOr<v1::GetStatusResponse> Watch::UntilEnd() {
     const bool deserted = cluster_ != nullptr && cluster_->AllWorkersHaveLeft();
     TESSERA_ASSIGN_OR_RETURN(const std::optional<v1::GetStatusResponse> seen,
                              Look());
-    if (seen && seen->phase() == v1::PHASE_ENDED) return *seen;
-    if (seen && deserted) {
-      return absl::AbortedError(
-          "all workers have left by themselves, but the job has not ended");
+    if (seen && IsOver(*seen)) return *seen;
+    if (seen && seen->phase() != v1::PHASE_ENDED && deserted) {
+      TESSERA_RETURN_IF_ERROR(Desert());
     }
     Rest();
   }
 }
 
+// All workers have left, but the job has not ended.
+absl::Status Watch::Desert() {
+  if (cluster_->server_restarts() > 0) return cluster_->StartWorkersAgain();
+  return absl::AbortedError(
+      "all workers have left by themselves, but the job has not ended");
+}
+
 absl::Status Watch::HandleStop() {
   if (stop_.count == 0 || stop_sent_) return absl::OkStatus();
-  display_.Print(
-      "Stopping after the step at hand; once more to give up at once.");
+  if (!stop_said_) {
+    display_.Print(
+        "Stopping after the step at hand; once more to give up at once.");
+  }
+  stop_said_ = true;
+  const absl::Status sent = observer_.StopJob("the launcher was asked to stop");
+  // A coordinator that is away is told when it is back.
+  if (IsTransportFailure(sent)) return absl::OkStatus();
   stop_sent_ = true;
-  return observer_.StopJob("the launcher was asked to stop");
+  return sent;
 }
 
 absl::Status Watch::TendCluster() {
   if (cluster_ == nullptr) return absl::OkStatus();
-  return cluster_->Tend([this](const WorkerDeath& death) {
+  return cluster_->Tend([this](const Death& death) {
     display_.Print(death.report);
-    observer_.ReportDead(death.label);
+    if (!death.label.empty()) observer_.ReportDead(death.label);
   });
 }
 
@@ -75,18 +94,37 @@ absl::StatusOr<std::optional<v1::GetStatusResponse>> Watch::Look() {
   const auto status = observer_.Status();
   auto infos = status.ok() ? observer_.ServerInfos() : status.status();
   last_look_ = absl::Now();
-  if (!infos.ok()) {
+  // While another server is away, how long to wait is for the coordinator.
+  if (status.ok()) last_answer_ = last_look_;
+  if (infos.ok()) {
+    TESSERA_RETURN_IF_ERROR(CheckIdentity(*status, *infos));
+    pushed_bytes_ = PushedBytes(*infos);
+  } else {
     const bool may_pass = IsTransportFailure(infos.status()) &&
                           last_look_ - last_answer_ <= options_.lost_after;
-    if (may_pass) return std::nullopt;
-    return infos.status();
+    if (!may_pass) return infos.status();
+    if (!status.ok()) return std::nullopt;
   }
-  last_answer_ = last_look_;
-  TESSERA_RETURN_IF_ERROR(CheckIdentity(*status, *infos));
+  NoteGeneration(*status);
   history_.Update(*status, absl::ToDoubleSeconds(elapsed()));
-  display_.Show(
-      meter_.Update(*status, PushedBytes(*infos), history_, last_look_));
-  return *status;
+  display_.Show(meter_.Update(*status, pushed_bytes_, history_, last_look_));
+  // Without all servers there is nothing to fetch, unless nothing more is to
+  // be waited for.
+  const bool is_given_up =
+      status->end_reason() == v1::END_REASON_WAITED_TOO_LONG;
+  return infos.ok() || is_given_up ? std::optional(*status) : std::nullopt;
+}
+
+void Watch::NoteGeneration(const v1::GetStatusResponse& status) {
+  if (status.generation() == 0 || status.generation() == generation_) return;
+  if (generation_ != 0) {
+    ++recoveries_;
+    display_.Print(
+        absl::StrCat("recovered: all servers are back, training "
+                     "goes on from version ",
+                     status.steps_done()));
+  }
+  generation_ = status.generation();
 }
 
 absl::Status Watch::CheckIdentity(

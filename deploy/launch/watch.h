@@ -28,8 +28,8 @@ struct StopRequests {
 struct WatchOptions {
   std::string metrics_path;
   absl::Duration interval = absl::Milliseconds(250);
-  // A server that does not answer for this long has been lost.
-  absl::Duration lost_after = absl::Seconds(30);
+  // A coordinator that does not answer for this long has been lost.
+  absl::Duration lost_after = absl::Seconds(60);
 };
 
 // For the main thread only (see Child).
@@ -41,7 +41,9 @@ class Watch {
         Observer& observer, const StopRequests& stop, ProgressDisplay& display);
 
   // Shows progress, tends the cluster, and passes on the first request to stop.
-  // Returns the status in which the job has ended. Codes: those of
+  // Returns the status in which the job has ended and its last checkpoint is
+  // complete, or has failed. May be called again, for a job that has gone back
+  // since. Codes: those of
   // Cluster::Tend; ABORTED when all workers have left a job that goes on;
   // UNAVAILABLE when a server was lost; FAILED_PRECONDITION when the servers
   // run another job or are not given in shard order; other errors of servers
@@ -51,10 +53,14 @@ class Watch {
   // From the start to the last look.
   absl::Duration elapsed() const { return last_look_ - start_; }
   const RunHistory& history() const { return history_; }
+  // How often servers have gone back to an earlier version, as far as was seen.
+  int recoveries() const { return recoveries_; }
 
  private:
   absl::Status HandleStop();
   absl::Status TendCluster();
+  absl::Status Desert();
+  void NoteGeneration(const v1::GetStatusResponse& status);
   // Nothing when servers did not answer, which may pass.
   absl::StatusOr<std::optional<v1::GetStatusResponse>> Look();
   absl::Status CheckIdentity(
@@ -73,7 +79,11 @@ class Watch {
   const absl::Time start_;
   absl::Time last_look_;
   absl::Time last_answer_;
+  bool stop_said_ = false;
   bool stop_sent_ = false;
+  int64_t generation_ = 0;
+  int recoveries_ = 0;
+  int64_t pushed_bytes_ = 0;
 };
 
 }  // namespace tessera

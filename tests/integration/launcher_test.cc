@@ -92,8 +92,9 @@ TEST_CASE("nothing survives a launcher that is killed") {
   }
 }
 
-TEST_CASE("a server that dies ends the run with its reason") {
-  LaunchRun run(WriteSmallJob({.steps = 1000000}), 2, 2);
+TEST_CASE("a server that dies too often ends the run with its reason") {
+  LaunchRun run(WriteSmallJob({.steps = 1000000}), 2, 2,
+                {"--server_restarts=0"});
   REQUIRE(Eventually([&] { return run.StepsSeen() > 5; }));
   const auto servers = Descendants(run.command().pid(), "tessera_server");
   REQUIRE(servers.size() == 2);

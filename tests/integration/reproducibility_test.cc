@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "common/base/file.h"
 #include "tests/integration/job_run.h"
@@ -78,8 +79,12 @@ TEST_CASE("a worker killed in the middle is replaced, and the bits stay") {
     REQUIRE(Eventually([&] {
       return run.StepsSeen() > 20 + 60 * kills || !IsAlive(run.command().pid());
     }));
-    const auto workers = Descendants(run.command().pid(), "tessera_worker");
-    REQUIRE_FALSE(workers.empty());
+    std::vector<pid_t> workers;
+    // The one that was killed before may not be back yet.
+    REQUIRE(Eventually([&] {
+      workers = Descendants(run.command().pid(), "tessera_worker");
+      return !workers.empty();
+    }));
     kill(workers.front(), SIGKILL);
   }
   run.RequireSuccess();

@@ -67,7 +67,7 @@ class TestCluster {
     while (!done()) {
       REQUIRE(absl::Now() < deadline);
       const absl::Status status = cluster.Tend(
-          [this](const WorkerDeath& death) { deaths_.push_back(death); });
+          [this](const Death& death) { deaths_.push_back(death); });
       if (!status.ok()) return status;
       cluster.AwaitEnding(absl::Milliseconds(100));
     }
@@ -77,11 +77,11 @@ class TestCluster {
     return TendUntil(cluster, [] { return false; });
   }
 
-  const std::vector<WorkerDeath>& deaths() const { return deaths_; }
+  const std::vector<Death>& deaths() const { return deaths_; }
 
  private:
   ClusterOptions options_;
-  std::vector<WorkerDeath> deaths_;
+  std::vector<Death> deaths_;
 };
 
 std::vector<pid_t> Family() { return Descendants(getpid(), ""); }
@@ -223,15 +223,48 @@ TEST_CASE("workers that end well have left, and are no deaths") {
   REQUIRE(test.deaths().empty());
 }
 
-TEST_CASE("a server's death ends the run with its reason") {
+TEST_CASE("a killed server is started again where it was") {
   TestCluster test;
+  test.options().server_binary =
+      test.Program("server", absl::StrCat("echo \"$@\"\n", kServer));
+  const auto cluster = test.Start();
+  const auto servers = Descendants(getpid(), "sleep");
+  kill(servers.front(), SIGKILL);
+  REQUIRE_OK(test.TendUntil(*cluster, [&] { return !test.deaths().empty(); }));
+  REQUIRE(test.deaths()[0].label.empty());
+  REQUIRE(test.deaths()[0].report ==
+          "server-0 died: killed by signal 9 (SIGKILL); starting it again (1 "
+          "of 20 restarts)");
+  REQUIRE(cluster->server_restarts() == 1);
+  REQUIRE(Eventually([&] {
+    return absl::StrContains(test.Log("server-0"), "--listen=127.0.0.1:7000");
+  }));
+  // Also the other one knows where.
+  REQUIRE(
+      absl::StrContains(test.Log("server-1"), "--coordinator=127.0.0.1:7000"));
+}
+
+TEST_CASE("a server that keeps dying ends the run, with its last words") {
+  TestCluster test;
+  test.options().server_restarts = 0;
   test.options().server_binary =
       test.Program("server", absl::StrCat("echo last words\n", kServer));
   const auto cluster = test.Start();
   const auto servers = Descendants(getpid(), "sleep");
   kill(servers.front(), SIGKILL);
   REQUIRE_ERROR(test.TendUntilFailure(*cluster), absl::StatusCode::kAborted,
-                "server 0 died", "killed by signal 9 (SIGKILL)", "last words");
+                "server-0 died", "killed by signal 9 (SIGKILL)",
+                "--server_restarts", "last words");
+}
+
+TEST_CASE("workers that have left can be started again") {
+  TestCluster test;
+  test.options().worker_binary = test.Program("worker", "exit 0");
+  const auto cluster = test.Start();
+  REQUIRE_OK(
+      test.TendUntil(*cluster, [&] { return cluster->AllWorkersHaveLeft(); }));
+  REQUIRE_OK(cluster->StartWorkersAgain());
+  REQUIRE_FALSE(cluster->AllWorkersHaveLeft());
 }
 
 TEST_CASE("an earlier run's logs are not added to") {

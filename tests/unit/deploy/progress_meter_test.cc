@@ -115,6 +115,13 @@ TEST_CASE("the longest wait is told, short ones are not") {
   AddWaiting(status, "worker-1", 12900);
   AddWaiting(status, "worker-2", 5000);
   REQUIRE(waiting(status) == "step 3 [0, 4) for worker-1, 12 s and 2 more");
+  status.clear_waiting();
+  status.set_phase(v1::PHASE_RECOVERING);
+  REQUIRE(waiting(status) == "servers to come back");
+  v1::Waiting& server = *status.add_waiting();
+  server.set_work("shard 2 to load version 120");
+  server.set_waiting_ms(3000);
+  REQUIRE(waiting(status) == "shard 2 to load version 120, 3 s");
 }
 
 }  // namespace

@@ -102,6 +102,31 @@ TEST_CASE("a request to stop is passed on once") {
   REQUIRE(f.observer.stops == 1);
 }
 
+TEST_CASE("the end is not the end while the last checkpoint is written") {
+  Fixture f;
+  v1::GetStatusResponse pending = f.observer.MakeStatus(v1::PHASE_ENDED, 2);
+  pending.mutable_checkpoint()->set_enabled(true);
+  pending.mutable_checkpoint()->set_pending_version(2);
+  v1::GetStatusResponse written = pending;
+  written.mutable_checkpoint()->set_pending_version(-1);
+  f.observer.answers = {pending, pending, written};
+  REQUIRE_OK(f.watch.UntilEnd());
+  REQUIRE(f.observer.looks == 3);
+}
+
+TEST_CASE("servers that went back are counted") {
+  Fixture f;
+  std::vector<absl::StatusOr<v1::GetStatusResponse>> answers;
+  for (int64_t generation : {7, 7, 0, 9, 9, 12}) {
+    answers.push_back(f.observer.MakeStatus(v1::PHASE_TRAINING, 1));
+    answers.back()->set_generation(generation);
+  }
+  answers.push_back(f.observer.MakeStatus(v1::PHASE_ENDED, 2));
+  f.observer.answers = {answers.begin(), answers.end()};
+  REQUIRE_OK(f.watch.UntilEnd());
+  REQUIRE(f.watch.recoveries() == 2);
+}
+
 TEST_CASE("answers that fail for a while are no loss") {
   Fixture f;
   f.observer.answers = {f.observer.MakeStatus(v1::PHASE_TRAINING, 1), kGone,

@@ -1,0 +1,163 @@
+// Servers that die under a real job, and jobs that go on another time.
+
+#include <signal.h>
+
+#include <catch2/catch.hpp>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "common/base/file.h"
+#include "tests/integration/job_run.h"
+
+namespace tessera {
+namespace {
+
+constexpr char kCtl[] = "deploy/tessera_ctl";
+
+// Long enough that a fast machine is not done before the last kill.
+constexpr int kSteps = 2000;
+
+const std::string& Undisturbed() {
+  static const std::string* const sha =
+      new std::string(RunAndHash({.steps = kSteps}, 2, 2));
+  return *sha;
+}
+
+// Kills the server of a shard once the run is `steps` further.
+void KillServer(LaunchRun& run, int shard, int steps) {
+  const int from = run.StepsSeen();
+  std::vector<pid_t> found;
+  REQUIRE(Eventually([&] {
+    if (run.StepsSeen() <= from + steps) return false;
+    found = Descendants(run.command().pid(), absl::StrCat("--shard=", shard));
+    return !found.empty();
+  }));
+  kill(found.front(), SIGKILL);
+}
+
+int Run(const std::vector<std::string>& argv, std::string* output) {
+  Command command(argv, NewScratchFolder() + "/output");
+  const auto ending = command.Wait();
+  *output = command.Output();
+  return ending.has_value() ? ending->exit_status : -1;
+}
+
+TEST_CASE("servers are killed, shard 0's too, and the bits stay") {
+  LaunchRun run(WriteSmallJob({.steps = kSteps}), 2, 2,
+                {"--checkpoint_every_steps=20"});
+  KillServer(run, 1, 50);
+  KillServer(run, 0, 50);
+  KillServer(run, 1, 20);
+  run.RequireSuccess();
+  INFO(run.command().Output());
+  REQUIRE(run.Summary()["params_sha256"] == Undisturbed());
+  REQUIRE(run.Summary()["recoveries"].get<int>() >= 2);
+  REQUIRE(run.Summary()["checkpoint_version"] == kSteps);
+  REQUIRE(absl::StrContains(run.command().Output(), "recovered"));
+  std::string output;
+  REQUIRE(Run({kCtl, "verify", run.run_dir() + "/checkpoints"}, &output) == 0);
+  REQUIRE(Run({kCtl, "diff", run.run_dir() + "/checkpoints",
+               run.run_dir() + "/params.safetensors"},
+              &output) == 0);
+}
+
+TEST_CASE("without checkpoints the job begins again, and the bits stay") {
+  LaunchRun run(WriteSmallJob({.steps = kSteps}), 2, 2,
+                {"--checkpoint_dir=none"});
+  KillServer(run, 0, 20);
+  run.RequireSuccess();
+  REQUIRE(run.Summary()["params_sha256"] == Undisturbed());
+  REQUIRE(run.Summary()["checkpoint_version"] == -1);
+}
+
+TEST_CASE("a run that was interrupted goes on, on other servers") {
+  const std::string job = WriteSmallJob({.steps = kSteps});
+  const std::string checkpoints = NewScratchFolder() + "/checkpoints";
+  const std::vector<std::string> flags = {"--checkpoint_dir=" + checkpoints,
+                                          "--checkpoint_every_steps=10"};
+  {
+    LaunchRun first(job, 2, 2, flags);
+    REQUIRE(Eventually([&] { return first.StepsSeen() > 100; }));
+    first.command().Signal(SIGKILL);
+    REQUIRE(first.command().Wait().has_value());
+  }
+  // What is there is not overlooked.
+  LaunchRun refused(job, 3, 1, flags);
+  const auto ending = refused.command().Wait();
+  REQUIRE(ending.has_value());
+  REQUIRE(ending->exit_status == 2);
+  REQUIRE(absl::StrContains(refused.command().Output(), "--resume"));
+
+  std::vector<std::string> resume = flags;
+  resume.emplace_back("--resume");
+  LaunchRun second(job, 3, 1, resume);
+  second.RequireSuccess();
+  REQUIRE(second.Summary()["params_sha256"] == Undisturbed());
+}
+
+TEST_CASE("a server that is stopped for a while is waited for") {
+  LaunchRun run(WriteSmallJob({.steps = kSteps}), 2, 2, {"--lease_seconds=1"});
+  REQUIRE(Eventually([&] { return run.StepsSeen() > 20; }));
+  const auto servers = Descendants(run.command().pid(), "--shard=1");
+  REQUIRE_FALSE(servers.empty());
+  kill(servers.front(), SIGSTOP);
+  const int before = run.StepsSeen();
+  // Longer than the lease. There is nothing to wait for: nothing happens.
+  absl::SleepFor(absl::Seconds(2));
+  REQUIRE(run.StepsSeen() < before + 1000);
+  kill(servers.front(), SIGCONT);
+  run.RequireSuccess();
+  REQUIRE(run.Summary()["params_sha256"] == Undisturbed());
+  REQUIRE(run.Summary()["recoveries"] == 0);
+}
+
+TEST_CASE("a wait that is too long ends the job with a status of its own") {
+  LaunchRun run(
+      WriteSmallJob({.steps = 1000000,
+                     .extra = "operation { wait { stop_after_seconds: 1 } "
+                              "checkpoint { every_steps: 10 } }"}),
+      2, 1);
+  REQUIRE(Eventually([&] { return run.StepsSeen() > 100; }));
+  const auto servers = Descendants(run.command().pid(), "--shard=1");
+  REQUIRE_FALSE(servers.empty());
+  kill(servers.front(), SIGSTOP);
+  const auto ending = run.command().Wait();
+  REQUIRE(ending.has_value());
+  INFO(run.command().Output());
+  REQUIRE(ending->exit_status == 3);
+  REQUIRE(absl::StrContains(run.command().Output(), "stop_after_seconds"));
+  REQUIRE(absl::StrContains(run.command().Output(), "checkpoint-0000"));
+}
+
+TEST_CASE("a checkpoint is made when somebody asks, and says where it is") {
+  LaunchRun run(WriteSmallJob({.steps = 1000000}), 2, 2);
+  REQUIRE(Eventually([&] { return run.StepsSeen() > 5; }));
+  const auto address = ReadFile(run.run_dir() + "/logs/server-0.address");
+  REQUIRE(address.ok());
+  const std::string server = address->substr(0, address->find('\n'));
+  std::string output;
+  REQUIRE(Run({kCtl, "checkpoint", server}, &output) == 0);
+  const size_t folder = output.find(run.run_dir());
+  REQUIRE(folder != std::string::npos);
+  const std::string set =
+      output.substr(folder, output.find('\n', folder) - folder);
+  REQUIRE(Run({kCtl, "verify", set}, &output) == 0);
+  REQUIRE(Run({kCtl, "status", server}, &output) == 0);
+  for (const char* word : {"training", "checkpoint", "shard 1", "worker-0"}) {
+    REQUIRE(absl::StrContains(output, word));
+  }
+  REQUIRE(Run({kCtl, "status", "127.0.0.1:1", "--timeout_seconds=1"},
+              &output) == 2);
+  run.command().Signal(SIGTERM);
+  const auto ending = run.command().Wait();
+  REQUIRE(ending.has_value());
+  REQUIRE(ending->exit_status == 143);
+  // A job that is told to stop leaves the version that it ends at.
+  REQUIRE(run.Summary()["checkpoint_version"] == run.Summary()["steps"]);
+}
+
+}  // namespace
+}  // namespace tessera
