@@ -1,4 +1,12 @@
 // What a coordinator does about waits: the job's wait policy.
+//
+// A job ends when a server has been away, or has not loaded its shard, for too
+// long; or when, with all of them there, for too long no step was completed and
+// no evaluation chunk came in, be it for want of workers. Its last checkpoint
+// is then of the current version, but only where no unit of the step that
+// starts from it was ever granted: else some blocks may be further than others,
+// and the newest complete set remains. Who comes back later finds the job
+// ended.
 
 #include <algorithm>
 #include <utility>
