@@ -1,4 +1,5 @@
-// How many samples a second a network trains on and evaluates, on one thread.
+// How many samples a second a network trains on and evaluates, on one thread or
+// one GPU.
 //
 // Prints, for each microbatch size, samples/s of Network::Train (forward and
 // backward, gradient in the flat vector), then of Network::Evaluate on one
@@ -23,6 +24,8 @@
 #include "absl/time/time.h"
 #include "common/base/philox.h"
 #include "common/base/status_macros.h"
+#include "common/device/buffer_pool.h"
+#include "common/device/make_device.h"
 #include "common/job/job.h"
 #include "worker/model/network.h"
 
@@ -37,6 +40,10 @@ ABSL_FLAG(int, classes, 10, "Classes.");
 ABSL_FLAG(std::vector<std::string>, microbatch_sizes,
           (std::vector<std::string>{"16", "32", "64"}),
           "Samples in one Train, comma-separated.");
+ABSL_FLAG(std::string, device, "cpu", "What computes: auto, cpu or cuda.");
+ABSL_FLAG(
+    bool, tf32, false,
+    "Whether products on a GPU may round their factors to TensorFloat-32.");
 ABSL_FLAG(int, evaluation_samples, 500, "Samples in one Evaluate.");
 ABSL_FLAG(absl::Duration, time, absl::Seconds(2),
           "How long each figure takes.");
@@ -141,26 +148,33 @@ PassHooks NoHooks() {
           .final_from = [](int64_t) { return absl::OkStatus(); }};
 }
 
-absl::Status MeasureTrain(int microbatch_size) {
+NetworkOptions OptionsFor(Device& device) {
+  return {.device = &device, .tf32 = absl::GetFlag(FLAGS_tf32)};
+}
+
+absl::Status MeasureTrain(Device& device, int microbatch_size) {
   TESSERA_ASSIGN_OR_RETURN(const Job job, MakeJob(microbatch_size));
-  TESSERA_ASSIGN_OR_RETURN(std::unique_ptr<Network> network,
-                           Network::Create(job, microbatch_size));
+  TESSERA_ASSIGN_OR_RETURN(
+      std::unique_ptr<Network> network,
+      Network::Create(job, microbatch_size, OptionsFor(device)));
   Samples samples(job, microbatch_size);
   const std::vector<float> params =
       Normals(job.layout().total_elements(), 0.03f);
-  std::vector<float> gradient(params.size());
+  // As a worker has it.
+  BufferPool pool(device, MemoryKind::kHost);
+  TESSERA_ASSIGN_OR_RETURN(const BufferRef memory,
+                           pool.Get(params.size() * sizeof(float)));
+  const absl::Span<float> gradient(memory.floats(), params.size());
   return Measure("train", microbatch_size, [&] {
-    return network
-        ->Train(params, samples.batch(), 0, 0, absl::MakeSpan(gradient),
-                NoHooks())
+    return network->Train(params, samples.batch(), 0, 0, gradient, NoHooks())
         .status();
   });
 }
 
-absl::Status MeasureEvaluate(int count) {
+absl::Status MeasureEvaluate(Device& device, int count) {
   TESSERA_ASSIGN_OR_RETURN(const Job job, MakeJob(1));
   TESSERA_ASSIGN_OR_RETURN(std::unique_ptr<Network> network,
-                           Network::Create(job, count));
+                           Network::Create(job, count, OptionsFor(device)));
   Samples samples(job, count);
   const std::vector<float> params =
       Normals(job.layout().total_elements(), 0.03f);
@@ -170,20 +184,23 @@ absl::Status MeasureEvaluate(int count) {
 }
 
 absl::Status Run() {
+  TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<Device> device,
+                           MakeDevice(absl::GetFlag(FLAGS_device)));
+  std::printf("device %s\n", device->name().c_str());
   for (const std::string& text : absl::GetFlag(FLAGS_microbatch_sizes)) {
     int size = 0;
     if (!absl::SimpleAtoi(text, &size) || size < 1) {
       return absl::InvalidArgumentError("--microbatch_sizes: " + text +
                                         " is not a number of at least 1");
     }
-    TESSERA_RETURN_IF_ERROR(MeasureTrain(size));
+    TESSERA_RETURN_IF_ERROR(MeasureTrain(*device, size));
   }
   const int evaluated = absl::GetFlag(FLAGS_evaluation_samples);
   if (evaluated < 1) {
     return absl::InvalidArgumentError(absl::StrCat(
         "--evaluation_samples: ", evaluated, " is not at least 1"));
   }
-  return MeasureEvaluate(evaluated);
+  return MeasureEvaluate(*device, evaluated);
 }
 
 }  // namespace
@@ -191,7 +208,7 @@ absl::Status Run() {
 
 int main(int argc, char** argv) {
   absl::SetProgramUsageMessage(
-      "measures samples/s of a model's passes on one thread");
+      "measures samples/s of a model's passes on one thread or one GPU");
   absl::ParseCommandLine(argc, argv);
   const absl::Status status = tessera::Run();
   if (status.ok()) return 0;
