@@ -116,7 +116,10 @@ absl::StatusOr<std::optional<v1::GetStatusResponse>> Watch::Look() {
 }
 
 void Watch::NoteGeneration(const v1::GetStatusResponse& status) {
-  if (status.generation() == 0 || status.generation() == generation_) return;
+  if (status.generation() == 0 || status.generation() == generation_ ||
+      status.phase() == v1::PHASE_RECOVERING) {
+    return;
+  }
   if (generation_ != 0) {
     ++recoveries_;
     display_.Print(
