@@ -1,14 +1,27 @@
 #include "worker/train/block_board.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "common/base/check.h"
 
 namespace tessera {
 
-BlockBoard::BlockBoard(const ShardPlan& plan) : plan_(plan) {
-  for (std::vector<float>& values : values_) {
-    values.resize(static_cast<size_t>(plan.elements()));
+BlockBoard::BlockBoard(const ShardPlan& plan, Device* device) : plan_(plan) {
+  const auto elements = static_cast<size_t>(plan.elements());
+  const bool pins = device != nullptr && device->kind() != DeviceKind::kCpu;
+  for (size_t i = 0; i < values_.size(); ++i) {
+    if (pins) {
+      auto memory =
+          device->Allocate(MemoryKind::kHost, elements * sizeof(float));
+      if (memory.ok()) pinned_[i] = *std::move(memory);
+    }
+    if (pinned_[i].data() == nullptr) {
+      ordinary_[i].resize(elements);
+      values_[i] = absl::MakeSpan(ordinary_[i]);
+    } else {
+      values_[i] = {static_cast<float*>(pinned_[i].data()), elements};
+    }
   }
   MutexLock lock(&mutex_);
   for (Slot& slot : slots_) {
@@ -18,7 +31,7 @@ BlockBoard::BlockBoard(const ShardPlan& plan) : plan_(plan) {
 }
 
 absl::Span<float> BlockBoard::Values(int64_t version) {
-  return absl::MakeSpan(values_[version % 2]);
+  return values_[static_cast<size_t>(version % 2)];
 }
 
 absl::Span<float> BlockBoard::BlockValues(int block, int64_t version) {

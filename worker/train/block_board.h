@@ -17,6 +17,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "common/base/mutex.h"
+#include "common/device/device.h"
 #include "common/plan/shard_plan.h"
 
 namespace tessera {
@@ -25,7 +26,9 @@ namespace tessera {
 // and version writes it before Arrived, and readers read after WaitFor.
 class BlockBoard {
  public:
-  explicit BlockBoard(const ShardPlan& plan);
+  // Where `device`, which may be null and must outlive the board, has pinned
+  // memory to give, the vectors lie there: a GPU fetches from it by itself.
+  explicit BlockBoard(const ShardPlan& plan, Device* device = nullptr);
 
   // The flat vector that version `version` lives in.
   absl::Span<float> Values(int64_t version);
@@ -77,7 +80,10 @@ class BlockBoard {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const ShardPlan plan_;
-  std::array<std::vector<float>, 2> values_;
+  // Each vector's memory is one of the two.
+  std::array<Memory, 2> pinned_;
+  std::array<std::vector<float>, 2> ordinary_;
+  std::array<absl::Span<float>, 2> values_;
 
   mutable Mutex mutex_;
   std::array<Slot, 2> slots_ ABSL_GUARDED_BY(mutex_);

@@ -59,13 +59,13 @@ struct Trainer::Workshop {
   std::shared_ptr<SharedRegion> region;
   std::unique_ptr<GradientPool> pool;
 
-  Workshop(Job j, ShardPlan p, std::unique_ptr<DataSet> d)
-      : job(std::move(j)), plan(p), data(std::move(d)), board(plan) {}
+  // `device` may be null.
+  Workshop(Job j, ShardPlan p, std::unique_ptr<DataSet> d, Device* device)
+      : job(std::move(j)), plan(p), data(std::move(d)), board(plan, device) {}
 
   // Memory for a membership's gradients: new at first, and after a client had
   // to detach what it had. Codes: with kOn, FAILED_PRECONDITION when no memory
-  // can be shared.
-  // `device` may be null.
+  // can be shared. `device` may be null.
   absl::Status PrepareMemory(ShmUse use, Device* device);
 };
 
@@ -271,7 +271,8 @@ absl::StatusOr<std::unique_ptr<Trainer::Workshop>> Trainer::MakeWorkshop(
       std::unique_ptr<DataSet> data,
       DataSet::Load(job.proto().data_set(), job.proto().seed(),
                     options_.data_dir));
-  return std::make_unique<Workshop>(std::move(job), plan, std::move(data));
+  return std::make_unique<Workshop>(std::move(job), plan, std::move(data),
+                                    options_.device);
 }
 
 absl::Status Trainer::Work(const v1::JoinResponse& joined) {
