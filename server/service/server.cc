@@ -76,13 +76,13 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
 
 absl::StatusOr<CoordinatorOptions> Server::MakeCoordinatorOptions(
     const ServerOptions& options) {
-  CoordinatorOptions coordinator = {.lease = options.lease,
-                                    .first_worker_id = options.first_worker_id,
-                                    .generation_floor =
-                                        options.generation_floor,
-                                    .shard_count = options.shard_count,
-                                    .servers_attend = options.servers_attend,
-                                    .draw_set_id = DrawId};
+  CoordinatorOptions coordinator = {
+      .lease = options.lease,
+      .first_worker_id = options.first_worker_id,
+      .generation_floor = options.generation_floor,
+      .shard_count = options.shard_count,
+      .servers_attend = options.servers_attend,
+      .draw_set_id = DrawId};
   const std::string& root = options.checkpoint_dir;
   if (root.empty()) return coordinator;
   coordinator.makes_checkpoints = true;

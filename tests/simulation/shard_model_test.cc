@@ -35,8 +35,9 @@ class Lockstep {
       REQUIRE_OK(store);
       stores_.push_back(*std::move(store));
     }
-    stores_[0]->SetStepListener(
-        [this](int64_t, int64_t step, double) { store_steps_.push_back(step); });
+    stores_[0]->SetStepListener([this](int64_t, int64_t step, double) {
+      store_steps_.push_back(step);
+    });
   }
 
   ~Lockstep() {

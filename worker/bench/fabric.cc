@@ -106,15 +106,14 @@ absl::Status Fabric::StartTesseraServers() {
   for (int shard = 0; shard < count; ++shard) {
     TESSERA_ASSIGN_OR_RETURN(
         Member server,
-        Member::Start(
-            {options_.server_binary, absl::StrCat("--job=", job_file),
-             absl::StrCat("--shard=", shard),
-             absl::StrCat("--shard_count=", count), "--norecover",
-             "--listen=127.0.0.1:0",
-             absl::StrCat("--port_file=",
-                          InFolder(absl::StrCat("port-", shard)))},
-            NameOf("server", shard),
-            InFolder(absl::StrCat("server-", shard, ".log"))));
+        Member::Start({options_.server_binary, absl::StrCat("--job=", job_file),
+                       absl::StrCat("--shard=", shard),
+                       absl::StrCat("--shard_count=", count), "--norecover",
+                       "--listen=127.0.0.1:0",
+                       absl::StrCat("--port_file=",
+                                    InFolder(absl::StrCat("port-", shard)))},
+                      NameOf("server", shard),
+                      InFolder(absl::StrCat("server-", shard, ".log"))));
     servers_.push_back(std::move(server));
   }
   for (int shard = 0; shard < count; ++shard) {

@@ -20,9 +20,9 @@ struct CudaStackOptions {
 // For a device of CUDA, which must outlive the stack; `model` may go
 // afterwards. Gradients leave while the backward pass runs: at once for
 // the flat vector that it writes where that is pinned memory of the device's,
-// elsewhere by way of such memory. Results have the same bits on every GPU of one kind, with
-// one cuBLAS; they are not the CPU's, whose sums go in another order. Codes:
-// FAILED_PRECONDITION when this build has no CUDA; else as
+// elsewhere by way of such memory. Results have the same bits on every GPU of
+// one kind, with one cuBLAS; they are not the CPU's, whose sums go in another
+// order. Codes: FAILED_PRECONDITION when this build has no CUDA; else as
 // common/device/device.h, and the message names the layer.
 absl::StatusOr<std::unique_ptr<LayerStack>> MakeCudaStack(
     const ModelPlan& model, const StackOptions& options, Device& device,
