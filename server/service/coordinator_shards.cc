@@ -1,5 +1,6 @@
 // The coordinator's calls from servers, and about checkpoints.
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -13,7 +14,9 @@ CoordinatorHandler::Wait CoordinatorHandler::WaitForOrders(
   Wait wait;
   wait.shard = request.shard();
   wait.incarnation = request.incarnation();
-  wait.deadline = DeadlineAfter(request.wait_ms());
+  // One that waited longer would be taken for silent.
+  wait.deadline = std::min(DeadlineAfter(request.wait_ms()),
+                           Now() + coordinator_->MaxAttendWait());
   wait.fail = done;
   wait.look = [this, request, deadline = wait.deadline,
                done = std::move(done)](absl::Time now)

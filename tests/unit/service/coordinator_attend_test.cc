@@ -165,6 +165,17 @@ TEST_CASE("a wait for orders ends with the same orders") {
   REQUIRE((*waiting)->value().orders() == seen);
 }
 
+TEST_CASE("no wait is so long that its server would be taken for silent") {
+  Fixture f;
+  f.Orders(0);
+  f.servers[0].set_wait_ms(50'000);
+  const auto waiting = f.Attend(f.servers[0]);
+  // Half of what is reported as a wait: operation.wait.report_after_seconds.
+  f.now += absl::Seconds(5);
+  f.handler.Tick();
+  REQUIRE(waiting->has_value());
+}
+
 TEST_CASE("a later call of a server takes the place of the one that waits") {
   Fixture f;
   f.Gather();
