@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "common/base/mutex.h"
@@ -48,6 +49,17 @@ class FakeLink : public CoordinatorLink {
   void Interrupt() override {
     MutexLock lock(&mutex_);
     interrupted_ = true;
+    ++interruptions_;
+  }
+  int interruptions() {
+    MutexLock lock(&mutex_);
+    return interruptions_;
+  }
+  void AwaitInterruptions(int count) {
+    MutexLock lock(&mutex_);
+    mutex_.Await([&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+      return interruptions_ >= count;
+    });
   }
 
   void Order(int64_t generation, int64_t version = 0, uint64_t set_id = 0) {
@@ -86,6 +98,13 @@ class FakeLink : public CoordinatorLink {
       return calls_ >= until;
     });
   }
+  // Until the latest orders were taken.
+  void AwaitSeen() {
+    MutexLock lock(&mutex_);
+    mutex_.Await([&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+      return last_.has_value() && last_->orders_seen() == orders_.orders();
+    });
+  }
   void AwaitGeneration(int64_t generation) {
     Await([=](const auto& r) { return r.generation() == generation; });
   }
@@ -96,6 +115,7 @@ class FakeLink : public CoordinatorLink {
   absl::Status failure_ ABSL_GUARDED_BY(mutex_);
   std::optional<v1::AttendRequest> last_ ABSL_GUARDED_BY(mutex_);
   int calls_ ABSL_GUARDED_BY(mutex_) = 0;
+  int interruptions_ ABSL_GUARDED_BY(mutex_) = 0;
   bool interrupted_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
@@ -378,6 +398,25 @@ TEST_CASE("an agent can be stopped at any time") {
   }
   f.agent->Stop();
   f.agent->Stop();
+}
+
+TEST_CASE("a restore is given up when the agent stops") {
+  Fixture f;
+  f.link.Order(1);
+  f.link.AwaitGeneration(1);
+  f.MakeSet(0, 2, kSet);
+  std::thread stopper;
+  {
+    // The disk takes its time.
+    MutexLock lock(&f.storage.mutex());
+    f.link.Order(2, 2, kSet);
+    f.link.AwaitSeen();
+    const int before = f.link.interruptions();
+    stopper = std::thread([&f] { f.agent->Stop(); });
+    f.link.AwaitInterruptions(before + 1);
+  }
+  stopper.join();
+  REQUIRE(f.store->generation() == 1);
 }
 
 }  // namespace
