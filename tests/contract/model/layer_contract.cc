@@ -328,6 +328,14 @@ TEST_CASE("what does not fit in memory is an error") {
       absl::StatusCode::kResourceExhausted);
 }
 
+TEST_CASE("so is a convolution's input that does not") {
+  const ActivationShape huge = {1, 1 << 15, 1 << 15};
+  REQUIRE_ERROR(MakeStackUnderTest(
+                    OneLayer("conv2d { filters: 1 kernel: 1 }", huge, huge),
+                    {.samples = 1 << 20, .training = true}),
+                absl::StatusCode::kResourceExhausted);
+}
+
 TEST_CASE("an error names its layer") {
   // 2^24 inputs fit; 2^48 outputs are beyond any address space.
   REQUIRE_ERROR(

@@ -40,19 +40,18 @@ Linear::Linear(CudaContext& context, const LayerPlan& plan,
       options_(options),
       windows_(WindowsOf(plan, input)),
       outputs_(plan.output.channels),
-      inner_(input.shape.channels *
-             (windows_.size > 0 ? windows_.size * windows_.size : 1)),
-      width_(input.samples * output_.plane()),
       weights_(layout.tensors()[static_cast<size_t>(plan.weight)].size),
+      // What does not fit an int has not got its memory either.
+      inner_(static_cast<int>(weights_ / outputs_)),
+      width_(static_cast<int>(int64_t{input.samples} * output_.plane())),
       device_parameters_(context.Allocate(parameters().size())),
       device_gradient_(options.training ? context.Allocate(parameters().size())
                                         : nullptr),
       arrived_(context.NewEvent()),
       computed_(options.training ? context.NewEvent() : nullptr),
       delivered_(options.training ? context.NewEvent() : nullptr) {
-  TESSERA_CHECK(weights_ == int64_t{outputs_} * inner_);
   TESSERA_CHECK(!plan.layer.has_dense() || input.plane() == 1);
-  if (windows_.size > 0) context.ReserveScratch(int64_t{inner_} * width_);
+  if (windows_.size > 0) context.ReserveScratch(weights_ / outputs_ * width_);
   if (options.training) context.ReserveOnes(width_);
 }
 

@@ -57,9 +57,9 @@ class Linear : public Layer {
   // Of `input_`; of size 0 for u(x) = x.
   const Windows windows_;
   const int outputs_;
-  const int inner_;  // K.
-  const int width_;  // M.
-  const int64_t weights_;
+  const int64_t weights_;  // Elements of W.
+  const int inner_;        // K.
+  const int width_;        // M.
   // The weight, then the bias, as in the flat vectors.
   float* const device_parameters_;
   float* const device_gradient_;
