@@ -90,7 +90,9 @@ std::optional<int64_t> CheckpointPlan::DueVersion(const Stand& stand,
 
 CheckpointPlan::Attempt& CheckpointPlan::Order(int64_t version,
                                                absl::Time now) {
-  Attempt& attempt = attempt_.emplace();
+  // Not emplace(): clang finds a nested class with initialisers unfit for it.
+  attempt_ = Attempt{};
+  Attempt& attempt = *attempt_;
   attempt.version = version;
   attempt.asked_for = next_set_id_ != 0;
   attempt.set_id = attempt.asked_for ? next_set_id_ : draw_set_id_();
