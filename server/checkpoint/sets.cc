@@ -60,8 +60,9 @@ absl::StatusOr<std::vector<std::string>> ChooseRemoved(
   }
   for (const IncompleteSet& set : found.incomplete) {
     // What has a manifest may be worth somebody's look, or was unreadable for
-    // a moment only.
+    // a moment only: then it is one of those to keep, unless there are enough.
     const bool has_manifest = !absl::IsNotFound(set.why);
+    if (has_manifest && kept < options.keep) continue;
     const int64_t limit = has_manifest ? oldest_kept : acknowledged.version;
     if (set.name.version < limit) removed.push_back(set.folder);
   }

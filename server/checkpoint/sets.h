@@ -47,11 +47,11 @@ struct RetentionOptions {
 };
 
 // Removes complete sets beyond the newest `keep`, folders without a manifest
-// that are older than `acknowledged`, and sets that are damaged and older than
-// all those that are kept. Never removes `acknowledged`, and nothing at all
-// unless that one is complete. Takes the manifest away first, lastingly, so
-// that what is left after a crash is not taken for a set. Returns the folders
-// that went.
+// that are older than `acknowledged`, and, once there are `keep` complete sets,
+// those that are damaged and older than all of them. Never removes
+// `acknowledged`, and nothing at all unless that one is complete. Takes the
+// manifest away first, lastingly, so that what is left after a crash is not
+// taken for a set. Returns the folders that went.
 //
 // Call it between two attempts, never during one: if its own sync of `root`
 // fails, a folder that was just made may not last either. Codes: storage.h's,

@@ -1,4 +1,5 @@
 #include <catch2/catch.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -107,6 +108,23 @@ TEST_CASE("a damaged set does not count, and stays while it is recent",
   fixture.Damage(30);
   CHECK(fixture.Left(2, 40) == Versions{20, 30, 40});
   CHECK(fixture.Left(1, 40) == Versions{40});
+}
+
+// Two of three are complete then, so nothing says that the third is too many.
+TEST_CASE("a set that cannot be read for a moment does not go", "[retention]") {
+  bool failed = true;
+  for (int64_t n = 1; failed; ++n) {
+    CAPTURE(n);
+    Fixture fixture({10, 20, 30});
+    const int64_t before = fixture.storage.operations();
+    fixture.storage.FailNth(std::nullopt, n, absl::UnknownError("I/O error"));
+    ApplyRetention(fixture.storage, kRoot,
+                   {.keep = 3, .acknowledged = {30, CheckpointSetId(1)}})
+        .IgnoreError();
+    failed = n <= fixture.storage.operations() - before;
+    fixture.storage.Restart();
+    CHECK(FindSets(fixture.storage, kRoot)->complete.size() == 3);
+  }
 }
 
 // Training went back from 30, which was found damaged, and came to 25.
