@@ -21,6 +21,15 @@ bool BlamesTheSet(const v1::RestoreFailure& failure) {
   }
 }
 
+// How far above a predecessor's generations to go on: a number of this
+// coordinator's own, as its floor is. 1 for the floor 0.
+int64_t JumpOf(int64_t floor) {
+  // Multiplicative hashing (Knuth, TAOCP 6.4): the upper bits are the good
+  // ones.
+  const uint64_t mixed = static_cast<uint64_t>(floor) * 0x9e3779b97f4a7c15u;
+  return 1 + static_cast<int64_t>(mixed >> 32);
+}
+
 }  // namespace
 
 ShardRoll::ShardRoll(int shard_count, std::vector<RestorePoint> points,
@@ -118,10 +127,14 @@ void ShardRoll::StartGeneration(absl::Time now) {
   // Above all that were ever served, by whichever coordinator's orders: by
   // shards that are gone as well, as workers may have outlived them.
   generation_ = std::max(generation_, generation_floor_);
+  int64_t served = 0;
   for (const Shard& shard : shards_) {
-    generation_ = std::max(generation_, shard.generation);
+    served = std::max(served, shard.generation);
   }
-  ++generation_;
+  // A predecessor's clock, and so its floor, was ahead. It may have gone
+  // further than anyone here knows, and its numbers must not be used again.
+  generation_ = served > generation_ ? served + JumpOf(generation_floor_)
+                                     : generation_ + 1;
   for (Shard& shard : shards_) shard.is_at_generation = false;
   start_ = newest() != nullptr ? *newest() : RestorePoint();
   state_ = State::kRestoring;

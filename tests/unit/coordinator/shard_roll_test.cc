@@ -118,7 +118,23 @@ TEST_CASE("generations are above the floor and all that were served") {
   // A server that knows of none, as all that did are gone.
   REQUIRE(attend(1, 0) == 101);
   REQUIRE(attend(2, 0) == 102);
-  REQUIRE(attend(3, 500) == 501);
+  REQUIRE(attend(3, 500) > 500);
+}
+
+// 501 may have been ordered too, of shards that are gone.
+TEST_CASE("a predecessor's generations are not used again") {
+  const auto first_above = [](int64_t floor, int64_t served) {
+    ShardRoll roll(1, {}, floor);
+    v1::AttendRequest request;
+    request.set_incarnation(1);
+    request.set_generation(served);
+    REQUIRE_OK(roll.Hear(request, false, absl::FromUnixSeconds(1000)));
+    return roll.generation();
+  };
+  REQUIRE(first_above(100, 500) > 1000);
+  REQUIRE(first_above(100, 500) != first_above(101, 500));
+  // Without a floor there is nothing to tell coordinators apart by.
+  REQUIRE(first_above(0, 500) == 501);
 }
 
 TEST_CASE("a process that was replaced is refused in every state") {
