@@ -35,7 +35,12 @@ void FailWithTrace(uint64_t seed) {
   const SimulationResult result =
       Simulate(DrawJob(seed), {.seed = seed, .keep_trace = true});
   FAIL("seed " << seed << ": " << result.complaint
-               << "\nreplay with TESSERA_SEED=" << seed << "; the trace ends\n"
+               << "\nto replay it:\n"
+                  "  bazel test --test_env=TESSERA_SEED="
+               << seed
+               << " --test_output=all "
+                  "//tests/simulation:coordinator_simulation_test\n"
+                  "the trace ends\n"
                << Tail(result.trace));
 }
 

@@ -16,9 +16,12 @@ namespace tessera {
 // Not thread-safe.
 class Trace {
  public:
-  explicit Trace(bool keep_text) : keep_text_(keep_text) {}
+  // `name` gives who `who` is, for the text; by default a worker's number.
+  using Name = std::string (*)(int who);
+  explicit Trace(bool keep_text, Name name = nullptr)
+      : keep_text_(keep_text), name_(name) {}
 
-  // Who is a worker's number, or -1; the numbers mean what `what` says.
+  // Who is -1 where it is nobody; the numbers mean what `what` says.
   template <typename... Numbers>
   void Add(int64_t time_us, int who, absl::string_view what,
            Numbers... numbers) {
@@ -29,8 +32,7 @@ class Trace {
     if (!keep_text_) return;
     absl::StrAppendFormat(&text_, "%12.6f  ",
                           static_cast<double>(time_us) * 1e-6);
-    absl::StrAppend(&text_, who < 0 ? "-" : absl::StrCat("worker ", who), "  ",
-                    what);
+    absl::StrAppend(&text_, NameOf(who), "  ", what);
     (absl::StrAppend(&text_, " ", numbers), ...);
     absl::StrAppend(&text_, "\n");
   }
@@ -39,9 +41,14 @@ class Trace {
   const std::string& text() const { return text_; }
 
  private:
+  std::string NameOf(int who) const {
+    if (who < 0) return "-";
+    return name_ != nullptr ? name_(who) : absl::StrCat("worker ", who);
+  }
   void Take(uint64_t number) { hash_ = Mix(hash_ ^ number) + hash_; }
 
   const bool keep_text_;
+  const Name name_;
   uint64_t hash_ = 1;
   std::string text_;
 };

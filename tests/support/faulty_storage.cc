@@ -160,6 +160,7 @@ void FaultyStorage::FailNth(std::optional<StorageOp> op, int64_t n,
 FaultyStorage::Fate FaultyStorage::Decide(StorageOp op,
                                           const std::string& what) {
   if (is_down_) return {Down(), false};
+  if (is_quiet_) return {};
   ++operations_;
   Fate fate;
   for (Fault& fault : faults_) {

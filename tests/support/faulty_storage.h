@@ -65,6 +65,9 @@ class FaultyStorage : public Storage {
   // stay unusable.
   void Restart();
 
+  // While quiet, operations neither fail nor count: for tests that only look.
+  void set_quiet(bool quiet) { is_quiet_ = quiet; }
+
   bool is_down() const { return is_down_; }
   // So far.
   int64_t operations() const { return operations_; }
@@ -131,6 +134,7 @@ class FaultyStorage : public Storage {
   int64_t crash_at_ = std::numeric_limits<int64_t>::max();
   int64_t capacity_bytes_ = std::numeric_limits<int64_t>::max();
   bool is_down_ = false;
+  bool is_quiet_ = false;
   // Tells files that were opened before a crash from those after it.
   int64_t life_ = 0;
   std::vector<Fault> faults_;

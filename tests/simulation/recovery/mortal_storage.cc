@@ -47,6 +47,7 @@ class MortalStorage::Reader : public ReadableFile {
 };
 
 absl::Status MortalStorage::Live() {
+  if (!is_dead_ && before_each_ != nullptr) before_each_();
   if (!is_dead_ && --left_ <= 0) {
     is_dead_ = true;
     die_();

@@ -19,8 +19,11 @@ namespace tessera {
 // Not thread-safe. Files that it opens must not outlive it.
 class MortalStorage : public Storage {
  public:
-  // `disk` must outlive it.
-  explicit MortalStorage(Storage& disk) : disk_(disk) {}
+  // `disk` must outlive it. `before_each` is called before every operation; its
+  // process may die in it.
+  explicit MortalStorage(Storage& disk,
+                         std::function<void()> before_each = nullptr)
+      : disk_(disk), before_each_(std::move(before_each)) {}
 
   // Its process dies before the n-th operation from now on; `die` is called
   // then.
@@ -51,6 +54,7 @@ class MortalStorage : public Storage {
   absl::Status Live();
 
   Storage& disk_;
+  const std::function<void()> before_each_;
   bool is_dead_ = false;
   int64_t left_ = std::numeric_limits<int64_t>::max();
   std::function<void()> die_;

@@ -31,19 +31,33 @@ struct RecoveryResult {
   int64_t checkpoints = 0;
   int64_t failed_checkpoints = 0;
   int64_t restores = 0;
+  // Answers to whoever asked for a checkpoint, by kind.
+  std::map<std::string, int64_t> asked;
+  // Virtual time from the last fault to the job's end.
+  int64_t recovery_us = 0;
 };
 
 // Runs a job drawn from the seed, on servers, workers, a network, a disk and
 // faults drawn likewise. Real are the coordinator, the agents' plan, the shard
-// stores and all that writes and reads checkpoints. Faults cease after a while.
+// stores and all that writes and reads checkpoints. Others go on in between the
+// operations that a process does on the disk. Faults cease after a while.
 // Checked on the way:
-//   every block that anyone is answered with is the reference's, bit for bit;
-//   a checkpoint that was acknowledged is whole, after any crash;
+//   every block that anyone is answered with is the reference's, bit for bit,
+//   when it is sent and when it comes;
+//   every microbatch of every step is counted once, in the generation that it
+//   was granted in;
+//   every checkpoint that was acknowledged, and that retention keeps, is whole
+//   and the reference's, after any crash;
+//   all shards start a generation from the same set, and none goes back to an
+//   older one;
+//   a process that was replaced gets no orders;
 //   no call is refused for a reason that a correct caller cannot have;
 //   nothing is granted while servers are not ready;
-// and at the end, that the job has ended as the reference does: last version,
-// reason, evaluations, step records; that the blocks are at that version; and
-// that a checkpoint of it survives the loss of all that was not synced.
+// and at the end, within a bounded time from the last fault, that the job has
+// ended as the reference does: last version, reason, evaluations, step records;
+// that the blocks are at that version; that a checkpoint of it survives the
+// loss of all that was not synced; and that whoever asked for one has an
+// answer.
 RecoveryResult SimulateRecovery(const RecoveryOptions& options);
 
 }  // namespace tessera

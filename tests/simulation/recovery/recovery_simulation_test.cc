@@ -6,6 +6,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstdint>
 #include <cstdlib>
@@ -35,7 +36,12 @@ void FailWithTrace(uint64_t seed) {
   const RecoveryResult result =
       SimulateRecovery({.seed = seed, .keep_trace = true});
   FAIL("seed " << seed << ": " << result.complaint
-               << "\nreplay with TESSERA_SEED=" << seed << "; the trace ends\n"
+               << "\nto replay it:\n"
+                  "  bazel test --test_env=TESSERA_SEED="
+               << seed
+               << " --test_output=all "
+                  "//tests/simulation/recovery:recovery_simulation_test\n"
+                  "the trace ends\n"
                << Tail(result.trace));
 }
 
@@ -47,13 +53,21 @@ struct Totals {
     failed_checkpoints += result.failed_checkpoints;
     restores += result.restores;
     for (const auto& [kind, count] : result.faults) faults[kind] += count;
+    for (const auto& [kind, count] : result.asked) asked[kind] += count;
+    recovery_us_max = std::max(recovery_us_max, result.recovery_us);
   }
   void Print(uint64_t seeds) const {
     std::cout << seeds << " seeds, " << events << " events, " << generations
               << " generations, " << restores << " restores, " << checkpoints
-              << " checkpoints, " << failed_checkpoints << " that failed\n";
+              << " checkpoints, " << failed_checkpoints
+              << " that failed; over at most "
+              << static_cast<double>(recovery_us_max) * 1e-6
+              << " s after the last fault\n";
     for (const auto& [kind, count] : faults) {
       std::cout << "  " << kind << ": " << count << "\n";
+    }
+    for (const auto& [kind, count] : asked) {
+      std::cout << "  checkpoint asked for, " << kind << ": " << count << "\n";
     }
   }
 
@@ -62,7 +76,9 @@ struct Totals {
   int64_t checkpoints = 0;
   int64_t failed_checkpoints = 0;
   int64_t restores = 0;
+  int64_t recovery_us_max = 0;
   std::map<std::string, int64_t> faults;
+  std::map<std::string, int64_t> asked;
 };
 
 TEST_CASE("every job ends with the reference's bits, whatever dies") {
@@ -90,7 +106,13 @@ TEST_CASE("every job ends with the reference's bits, whatever dies") {
   REQUIRE(totals.generations > 2 * many);
   REQUIRE(totals.checkpoints > 2 * many);
   REQUIRE(totals.failed_checkpoints > 0);
-  REQUIRE(totals.faults.size() >= 11);
+  REQUIRE(totals.faults.size() >= 18);
+  for (const auto& [kind, count] : totals.faults) {
+    INFO(kind);
+    REQUIRE(count > 0);
+  }
+  REQUIRE(totals.asked["done"] > many / 2);
+  REQUIRE(totals.asked["failed"] > 0);
 }
 
 TEST_CASE("the same seed gives the same run, another seed another") {

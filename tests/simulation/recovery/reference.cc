@@ -51,6 +51,14 @@ std::vector<float> Reference::Gradient(int64_t step,
   return sum;
 }
 
+double Reference::LossSum(int64_t step, const MicrobatchRange& range) const {
+  double sum = 0;
+  for (int i = range.begin; i < range.end; ++i) {
+    sum += static_cast<double>(Mix(static_cast<uint64_t>(step * 64 + i)) >> 52);
+  }
+  return sum;
+}
+
 void Reference::TakeStep(int64_t step) {
   const std::vector<float> sum = Gradient(step, job_.tree().root());
   std::vector<float> parameters = parameters_.back();
@@ -115,9 +123,11 @@ std::string Reference::DifferenceOf(const v1::GetStatusResponse& status) const {
     }
   }
   for (int i = 0; i < status.steps_size(); ++i) {
-    if (status.steps(i).step() != i) {
-      return absl::StrCat("step record ", i, " is of step ",
-                          status.steps(i).step());
+    const double loss = LossSum(i, job_.tree().root()) / job_.microbatches();
+    if (status.steps(i).step() != i || status.steps(i).loss() != loss) {
+      return absl::StrCat("step record ", i, " is ",
+                          status.steps(i).ShortDebugString(), ", not of loss ",
+                          loss);
     }
   }
   return status.steps_size() == last_version_

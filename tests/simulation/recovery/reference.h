@@ -32,6 +32,9 @@ class Reference {
   // The sum of the range's gradients, along the tree: what a worker pushes.
   std::vector<float> Gradient(int64_t step, const MicrobatchRange& range) const;
 
+  // The sum of the range's losses, exact in any order.
+  double LossSum(int64_t step, const MicrobatchRange& range) const;
+
   ChunkScore Score(int64_t version, int chunk) const;
 
   int64_t last_version() const { return last_version_; }

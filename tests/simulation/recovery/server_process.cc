@@ -1,8 +1,6 @@
 #include "tests/simulation/recovery/server_process.h"
 
-#include <algorithm>
 #include <utility>
-#include <variant>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
@@ -10,15 +8,12 @@
 #include "server/checkpoint/sets.h"
 #include "server/checkpoint/writer.h"
 #include "server/service/checkpoint_keeper.h"
-#include "server/service/set_source.h"
 
 namespace tessera {
 namespace {
 
-// A poll stands for the real agent's long wait.
-constexpr int64_t kAttendUs = 20'000;
 constexpr int64_t kTickUs = 250'000;
-constexpr int64_t kDiskUs = 10'000;
+constexpr int64_t kManifestUs = 10'000;
 
 AgentIdentity Identity(const Cluster& cluster, int shard,
                        uint64_t incarnation) {
@@ -35,8 +30,9 @@ ServerProcess::ServerProcess(Cluster& cluster, int shard,
     : cluster_(cluster),
       on_death_(std::move(on_death)),
       incarnation_(cluster.Draw()),
-      storage_(cluster.disk),
-      plan_(Identity(cluster, shard, incarnation_)) {
+      storage_(cluster.disk, [this] { BeforeDiskOperation(); }),
+      plan_(Identity(cluster, shard, incarnation_)),
+      ledger_(cluster.job.microbatches()) {
   place = shard;
 }
 
@@ -56,6 +52,7 @@ absl::Status ServerProcess::StartCoordinator() {
   TESSERA_ASSIGN_OR_RETURN(
       std::vector<RestorePoint> points,
       FindRestorePoints(storage_, kCheckpointRoot, cluster_.job));
+  if (!alive) return absl::CancelledError("it died meanwhile");
   coordinator_ = Coordinator::Create(
       cluster_.job,
       {.lease = kSimulatedLease,
@@ -66,9 +63,10 @@ absl::Status ServerProcess::StartCoordinator() {
        .makes_checkpoints = true,
        .restore_points = std::move(points),
        .draw_set_id = [this] { return cluster_.Draw(); }});
-  store_->SetStepListener([this](int64_t generation, int64_t step, double) {
-    coordinator_->OnStepApplied(generation, step, 0, cluster_.Now());
-  });
+  store_->SetStepListener(
+      [this](int64_t generation, int64_t step, double loss) {
+        coordinator_->OnStepApplied(generation, step, loss, cluster_.Now());
+      });
   TickSoon();
   return absl::OkStatus();
 }
@@ -78,9 +76,18 @@ void ServerProcess::Die() {
   alive = false;
   storage_.Die();
   cluster_.Note(place, "dies");
+  if (store_ != nullptr) {
+    cluster_.ComplainIf(ledger_.DifferenceOf(store_->Stats()));
+  }
   // Whom it would answer sees that it is dead.
   if (store_ != nullptr) store_->Shutdown();
   on_death_();
+}
+
+void ServerProcess::BeforeDiskOperation() {
+  if (!cluster_.random.Chance(cluster_.disk_pause_chance)) return;
+  cluster_.Pass(*this,
+                static_cast<int64_t>(cluster_.random.LogBetween(100, 50'000)));
 }
 
 void ServerProcess::DieAtDiskOperation(int64_t n) {
@@ -112,8 +119,30 @@ void ServerProcess::Attend(const v1::AttendRequest& request,
   Coordinate<v1::AttendResponse>(done, [&](Coordinator& c) {
     const auto orders = c.Attend(request, cluster_.Now());
     if (c.generation() != 0) cluster_.generations.insert(c.generation());
+    if (orders.ok()) CheckOrders(request, *orders);
     return orders;
   });
+}
+
+void ServerProcess::CheckOrders(const v1::AttendRequest& request,
+                                const v1::AttendResponse& orders) {
+  cluster_.Note(request.shard(), "gets orders", orders.generation(),
+                orders.restore().version(), orders.capture().version());
+  uint64_t& incarnation = attending_[request.shard()];
+  if (incarnation != request.incarnation()) {
+    if (incarnation != 0) replaced_.insert(incarnation);
+    incarnation = request.incarnation();
+  }
+  if (replaced_.contains(incarnation)) {
+    cluster_.Complain(absl::StrCat("a process of shard ", request.shard(),
+                                   " that was replaced got orders"));
+  }
+  if (orders.generation() < newest_ordered_) {
+    cluster_.Complain(absl::StrCat("generation ", newest_ordered_,
+                                   " is ordered, and then ",
+                                   orders.generation()));
+  }
+  newest_ordered_ = orders.generation();
 }
 
 void ServerProcess::Join(Done<WorkerId> done) {
@@ -126,8 +155,19 @@ void ServerProcess::GetWork(WorkerId worker, const WorkReport& report,
   Coordinate<WorkReply>(done, [&](Coordinator& c) -> absl::StatusOr<WorkReply> {
     TESSERA_ASSIGN_OR_RETURN(Grant grant,
                              c.GetWork(worker, report, cluster_.Now()));
+    NoteGrant(grant);
     return WorkReply{grant, c.generation()};
   });
+}
+
+void ServerProcess::NoteGrant(const Grant& grant) {
+  if (const auto* train = std::get_if<TrainGrant>(&grant)) {
+    cluster_.Note(place, "grants step", train->step, train->range.begin,
+                  train->range.end);
+  } else if (const auto* evaluate = std::get_if<EvaluateGrant>(&grant)) {
+    cluster_.Note(place, "grants evaluation of", evaluate->version,
+                  evaluate->chunk_begin, evaluate->chunk_end);
+  }
 }
 
 void ServerProcess::Renew(WorkerId worker, int64_t generation,
@@ -154,20 +194,33 @@ void ServerProcess::Report(WorkerId worker, int64_t generation,
 void ServerProcess::WriteManifestSoon() {
   auto manifest = coordinator_->TakeManifest();
   if (!manifest.has_value()) return;
-  cluster_.wire.In(
-      Self(), cluster_.random.Between(1, kDiskUs),
-      [this, manifest = *std::move(manifest)] { Write(manifest); });
+  manifests_.push_back(*std::move(manifest));
+  cluster_.wire.In(Self(), cluster_.random.Between(1, kManifestUs),
+                   [this] { WriteManifests(); });
+}
+
+void ServerProcess::WriteManifests() {
+  // One after the other, as the real keeper's thread.
+  if (is_keeping_) return;
+  is_keeping_ = true;
+  while (alive && !manifests_.empty()) {
+    v1::CheckpointManifest manifest = std::move(manifests_.front());
+    manifests_.pop_front();
+    Write(std::move(manifest));
+  }
+  is_keeping_ = false;
 }
 
 void ServerProcess::Write(v1::CheckpointManifest manifest) {
   manifest.set_job(SerializeJob(cluster_.job.proto()));
   const SetName name{.version = manifest.version(),
                      .set_id = CheckpointSetId(manifest.set_id())};
+  cluster_.kept.Try(name);
   const absl::Status status =
       WriteManifest(storage_, kCheckpointRoot, manifest);
   cluster_.Note(place, "manifest", manifest.version(), status.ok());
   if (status.ok()) {
-    cluster_.acknowledged = name;
+    cluster_.kept.Acknowledge(name);
     ++cluster_.checkpoints;
     (void)ApplyRetention(storage_, kCheckpointRoot,
                          {.keep = cluster_.job.checkpoint_policy().keep(),
@@ -179,163 +232,47 @@ void ServerProcess::Write(v1::CheckpointManifest manifest) {
   coordinator_->OnManifestWritten(manifest.set_id(), status, 1, cluster_.Now());
 }
 
+void ServerProcess::CheckGeneration() {
+  const int64_t generation = store_->generation();
+  if (generation < newest_generation_) {
+    cluster_.Complain(absl::StrCat("shard ", shard(), " was in generation ",
+                                   newest_generation_, " and is in ",
+                                   generation));
+  }
+  newest_generation_ = generation;
+}
+
 void ServerProcess::PushPull(const Contribution& contribution,
-                             const std::vector<float>& gradient,
-                             Done<int64_t> done) {
+                             absl::Span<const float> gradient,
+                             Done<BlockVersion> done) {
+  CheckGeneration();
   const auto pushed =
       store_->Push(contribution, FragmentedBytes::OfFloats(gradient));
   if (!pushed.ok()) return done(pushed.status());
+  cluster_.Note(place, "counts", contribution.block, contribution.step,
+                contribution.range.begin, contribution.range.end,
+                static_cast<int>(pushed->outcome));
+  if (contribution.generation != newest_generation_) {
+    cluster_.Complain(absl::StrCat("a push of generation ",
+                                   contribution.generation, " was taken in ",
+                                   newest_generation_));
+  }
+  cluster_.ComplainIf(ledger_.Add(contribution, *pushed));
   Pull(contribution.block, contribution.step + 1, contribution.generation,
        std::move(done));
 }
 
 void ServerProcess::Pull(int block, int64_t version, int64_t generation,
-                         Done<int64_t> done) {
+                         Done<BlockVersion> done) {
+  CheckGeneration();
   store_->Pull(
       block, version,
-      [this, block, done](absl::StatusOr<BlockVersion> answer) {
+      [this, done](absl::StatusOr<BlockVersion> answer) {
         if (!alive) return;
-        if (!answer.ok()) return done(answer.status());
-        cluster_.CheckBlock(block, answer->version, answer->values);
-        done(answer->version);
+        if (answer.ok()) cluster_.CheckBlock(*answer);
+        done(std::move(answer));
       },
       generation);
-}
-
-void ServerProcess::AttendSoon(int64_t delay_us) {
-  cluster_.wire.In(Self(), delay_us, [this] { SendAttendance(); });
-}
-
-void ServerProcess::SendAttendance() {
-  if (calling_) return;
-  if (!plan_.MayAttend()) return AttendSoon(kAttendUs);
-  calling_ = true;
-  cluster_.wire.Call<v1::AttendResponse, ServerProcess>(
-      Self(), 0, [this] { return cluster_.ServerOf(0); },
-      [request = plan_.Request(0)](ServerProcess& server, auto done) {
-        server.Attend(request, std::move(done));
-      },
-      [this](auto orders) {
-        calling_ = false;
-        Orders(orders);
-      });
-}
-
-void ServerProcess::Orders(const absl::StatusOr<v1::AttendResponse>& orders) {
-  if (absl::IsFailedPrecondition(orders.status())) {
-    cluster_.Note(place, "is refused");
-    store_->Suspend();
-    return Die();
-  }
-  if (orders.ok()) {
-    plan_.Take(*orders);
-  } else {
-    plan_.OnCoordinatorLost();
-  }
-  const int64_t revision = plan_.revision();
-  Act();
-  AttendSoon(plan_.revision() == revision ? kAttendUs : 1);
-}
-
-void ServerProcess::Act() {
-  while (alive) {
-    const AgentAction action = plan_.Next();
-    if (std::holds_alternative<NothingToDo>(action)) return;
-    std::visit([this](const auto& a) { Do(a); }, action);
-  }
-}
-
-void ServerProcess::Do(const SuspendOrder&) {
-  store_->Suspend();
-  plan_.OnSuspended();
-}
-
-void ServerProcess::Do(const RestoreOrder& order) {
-  cluster_.Note(place, "restores", order.generation, order.version);
-  plan_.OnRestoreBegun(order);
-  store_->Suspend();
-  cluster_.wire.In(Self(), cluster_.random.Between(1, kDiskUs),
-                   [this, order] { FinishRestore(order); });
-}
-
-void ServerProcess::FinishRestore(const RestoreOrder& order) {
-  const absl::Status status = plan_.Wants(order)
-                                  ? RestoreFrom(order)
-                                  : absl::CancelledError("given up");
-  if (!alive) return;
-  cluster_.Note(place, "restored", order.generation, status.ok());
-  if (status.ok()) ++cluster_.restores;
-  plan_.OnRestored(order, status);
-  Act();
-}
-
-absl::Status ServerProcess::RestoreFrom(const RestoreOrder& order) {
-  if (order.set_id == 0) return store_->Restore(order.generation, 0, nullptr);
-  TESSERA_ASSIGN_OR_RETURN(
-      const std::unique_ptr<SetSource> source,
-      SetSource::Open(
-          storage_, kCheckpointRoot,
-          {.version = order.version, .set_id = CheckpointSetId(order.set_id)},
-          cluster_.job, cluster_.plan.ShardElements(shard())));
-  return store_->Restore(
-      order.generation, order.version,
-      [&](int section, int64_t first, absl::Span<float> values) {
-        return source->Read(section, first, values);
-      });
-}
-
-void ServerProcess::Do(const CaptureOrder& order) {
-  plan_.OnCaptureBegun(order);
-  const absl::Status held = store_->Capture(
-      order.generation, order.version, [this, order](auto snapshot) {
-        if (!alive) return;
-        if (!snapshot.ok())
-          return plan_.OnFile(order.set_id, snapshot.status());
-        cluster_.wire.In(
-            Self(), cluster_.random.Between(1, 3 * kDiskUs),
-            [this, order, held = *snapshot] { WriteFile(order, *held); });
-      });
-  cluster_.Note(place, "captures", order.version, held.ok());
-  plan_.OnCaptureHeld(order.set_id, held);
-}
-
-void ServerProcess::Do(const DropCaptureOrder&) {
-  store_->DropCapture();
-  plan_.OnCaptureDropped();
-}
-
-void ServerProcess::WriteFile(const CaptureOrder& order,
-                              ShardSnapshot& snapshot) {
-  // As the real writer's pacer, which asks before every piece.
-  if (!plan_.WantsFile(order.set_id)) return;
-  class Source : public CheckpointSource {
-   public:
-    explicit Source(ShardSnapshot& of) : of_(of) {}
-    absl::Status Read(int section, const Interval& elements,
-                      absl::Span<float> out) override {
-      return of_.Read(section, elements, out);
-    }
-    void Release(int64_t end) override { of_.Release(end); }
-
-   private:
-    ShardSnapshot& of_;
-  } source(snapshot);
-  NoPacer pacer;
-  const auto file =
-      WriteShardFile(storage_, kCheckpointRoot,
-                     {.set = {.job_fingerprint = cluster_.job.fingerprint(),
-                              .version = order.version,
-                              .set_id = CheckpointSetId(order.set_id)},
-                      .shard = shard(),
-                      .shard_count = cluster_.plan.shard_count(),
-                      .elements = cluster_.plan.ShardElements(shard()),
-                      .total_elements = cluster_.job.layout().total_elements(),
-                      .optimizer = OptimizerStateOf(cluster_.job.proto()),
-                      .piece_elements = 16},
-                     source, pacer);
-  if (!alive) return;
-  cluster_.Note(place, "file", order.version, file.ok());
-  plan_.OnFile(order.set_id, file);
 }
 
 }  // namespace tessera

@@ -5,18 +5,22 @@
 #define TESSERA_TESTS_SIMULATION_RECOVERY_SERVER_PROCESS_H_
 
 #include <cstdint>
+#include <deque>
 #include <functional>
+#include <map>
 #include <memory>
-#include <string>
-#include <vector>
+#include <set>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "server/checkpoint/format.h"
 #include "server/coordinator/coordinator.h"
 #include "server/service/agent_plan.h"
 #include "server/shard/shard_store.h"
 #include "tests/simulation/recovery/cluster.h"
 #include "tests/simulation/recovery/mortal_storage.h"
+#include "tests/simulation/recovery/push_ledger.h"
 #include "tests/simulation/recovery/wire.h"
 
 namespace tessera {
@@ -56,20 +60,29 @@ class ServerProcess : public Process,
   void Renew(WorkerId worker, int64_t generation, Done<bool> done);
   void Report(WorkerId worker, int64_t generation, const EvaluateGrant& work,
               Done<bool> done);
-  // Answers with the version after the step; CANCELLED once the wait is over
-  // that a simulated connection allows.
+  // Answers with the version after the step.
   void PushPull(const Contribution& contribution,
-                const std::vector<float>& gradient, Done<int64_t> done);
-  void Pull(int block, int64_t version, int64_t generation, Done<int64_t> done);
+                absl::Span<const float> gradient, Done<BlockVersion> done);
+  void Pull(int block, int64_t version, int64_t generation,
+            Done<BlockVersion> done);
 
  private:
   absl::Status StartCoordinator();
   void TickSoon();
+  // Others may go on meanwhile.
+  void BeforeDiskOperation();
+  // That the store's generation does not go back.
+  void CheckGeneration();
   // Runs a coordinator's call, and sees to what it brought about.
   template <typename Reply>
   void Coordinate(const Done<Reply>& done,
                   std::function<absl::StatusOr<Reply>(Coordinator&)> call);
+  // That nobody who was replaced gets orders, nor orders of an old generation.
+  void CheckOrders(const v1::AttendRequest& request,
+                   const v1::AttendResponse& orders);
+  void NoteGrant(const Grant& grant);
   void WriteManifestSoon();
+  void WriteManifests();
   void Write(v1::CheckpointManifest manifest);
 
   void AttendSoon(int64_t delay_us);
@@ -83,7 +96,9 @@ class ServerProcess : public Process,
   void Do(const DropCaptureOrder&);
   void FinishRestore(const RestoreOrder& order);
   absl::Status RestoreFrom(const RestoreOrder& order);
-  void WriteFile(const CaptureOrder& order, ShardSnapshot& snapshot);
+  void WriteFile(const CaptureOrder& order,
+                 const std::shared_ptr<ShardSnapshot>& snapshot);
+  ShardHeader HeaderOf(const CaptureOrder& order) const;
 
   std::shared_ptr<ServerProcess> Self() { return shared_from_this(); }
 
@@ -94,7 +109,20 @@ class ServerProcess : public Process,
   AgentPlan plan_;
   std::unique_ptr<ShardStore> store_;
   std::unique_ptr<Coordinator> coordinator_;
-  bool calling_ = false;  // An attendance is under way.
+  // Under way: an attendance, a restore, a shard's file, a manifest.
+  bool calling_ = false;
+  bool is_restoring_ = false;
+  bool is_writing_ = false;
+  bool is_keeping_ = false;
+  std::deque<v1::CheckpointManifest> manifests_;  // To be written.
+
+  // What it has done, for checks.
+  PushLedger ledger_;
+  int64_t newest_generation_ = 0;
+  // As its coordinator.
+  std::map<int, uint64_t> attending_;  // Incarnations, by shard.
+  std::set<uint64_t> replaced_;
+  int64_t newest_ordered_ = 0;
 };
 
 }  // namespace tessera

@@ -1,5 +1,6 @@
-// Calls from one simulated process to another: delayed, lost, doubled, cut off
-// in one direction or both.
+// Calls from one simulated process to another: delayed, so that one overtakes
+// another, or until nobody waits for them any more; lost, doubled, cut off in
+// one direction or both.
 
 #ifndef TESSERA_TESTS_SIMULATION_RECOVERY_WIRE_H_
 #define TESSERA_TESTS_SIMULATION_RECOVERY_WIRE_H_
@@ -42,6 +43,16 @@ class Wire {
     int64_t delay_us_max = 1000;
     double loss = 0;
     double doubled = 0;
+    // Of a message that takes up to late_us_max.
+    double late = 0;
+    int64_t late_us_max = 4'000'000;
+  };
+  // Messages that something happened to.
+  struct Counts {
+    int64_t lost = 0;
+    int64_t doubled = 0;
+    int64_t late = 0;
+    int64_t cut_off = 0;
   };
 
   Wire(EventQueue& queue, Random& random) : queue_(queue), random_(random) {}
@@ -50,6 +61,7 @@ class Wire {
   // Messages from `from` do not come to `to`; the other way they do.
   void Cut(Place from, Place to) { cuts_.insert({from, to}); }
   void Heal() { cuts_.clear(); }
+  const Counts& counts() const { return counts_; }
 
   // Runs `event` in the process, unless it is dead by then.
   void In(const std::shared_ptr<Process>& process, int64_t delay_us,
@@ -82,11 +94,13 @@ class Wire {
     };
     answer(kTimeoutUs, absl::UnavailableError("no answer"));
     const int times = random_.Chance(conditions_.doubled) ? 2 : 1;
+    counts_.doubled += times - 1;
     for (int i = 0; i < times; ++i) {
       if (!Passes(from->place, to)) continue;
       queue_.After(Delay(), [=, this] {
         const std::shared_ptr<Server> server = find();
         if (server == nullptr) {
+          if (!Passes(to, from->place)) return;
           return answer(Delay(), absl::UnavailableError("nobody is there"));
         }
         In(server, 0, [=, this] {
@@ -101,13 +115,23 @@ class Wire {
 
  private:
   bool Passes(Place from, Place to) {
-    return !cuts_.contains({from, to}) && !random_.Chance(conditions_.loss);
+    const bool cut_off = cuts_.contains({from, to});
+    const bool lost = !cut_off && random_.Chance(conditions_.loss);
+    counts_.cut_off += cut_off ? 1 : 0;
+    counts_.lost += lost ? 1 : 0;
+    return !cut_off && !lost;
   }
-  int64_t Delay() { return random_.Between(1, conditions_.delay_us_max); }
+  int64_t Delay() {
+    const bool late = random_.Chance(conditions_.late);
+    counts_.late += late ? 1 : 0;
+    return random_.Between(
+        1, late ? conditions_.late_us_max : conditions_.delay_us_max);
+  }
 
   EventQueue& queue_;
   Random& random_;
   Conditions conditions_;
+  Counts counts_;
   std::set<std::pair<Place, Place>> cuts_;
 };
 

@@ -177,23 +177,25 @@ void WorkerProcess::FetchAll() {
 void WorkerProcess::Fetch(int block, int64_t era) {
   if (era != era_) return;
   const int shard = cluster_.plan.ShardOfBlock(block);
-  cluster_.wire.Call<int64_t, ServerProcess>(
+  cluster_.wire.Call<BlockVersion, ServerProcess>(
       Self(), shard, Server(shard),
       [block, version = Version(), generation = generation_](
           ServerProcess& server, auto done) {
         server.Pull(block, version, generation, std::move(done));
       },
-      [this, block, era, calls = calls_](absl::StatusOr<int64_t> version) {
+      [this, block, era, calls = calls_](absl::StatusOr<BlockVersion> version) {
         if (calls != calls_) return;
-        if (version.ok()) return Came(block, *version);
+        if (version.ok()) return Came(*version);
         if (IsToRepeat(version.status(), era)) {
           Later(kRepeatUs, [this, block, era] { Fetch(block, era); });
         }
       });
 }
 
-void WorkerProcess::Came(int block, int64_t version) {
-  held_[version].insert(block);
+void WorkerProcess::Came(const BlockVersion& block) {
+  // Its memory is the server's still, which may have gone on or back since.
+  cluster_.CheckBlock(block);
+  held_[block.version].insert(block.block);
   if (waits_for_blocks_) LookWhetherComplete();
 }
 
@@ -217,39 +219,44 @@ void WorkerProcess::Compute() {
   const int64_t total_us = microbatch_us_ * train->range.size();
   measured_seconds_ = static_cast<double>(microbatch_us_) * 1e-6;
   Later(total_us, [this, work = *train] {
+    const auto gradient = std::make_shared<const std::vector<float>>(
+        cluster_.reference.Gradient(work.step, work.range));
     for (int block = cluster_.plan.block_count() - 1; block >= 0; --block) {
-      Push(block, work, generation_, calls_);
+      Push({.block = block,
+            .step = work.step,
+            .range = work.range,
+            .worker = id_,
+            .loss_sum = cluster_.reference.LossSum(work.step, work.range),
+            .generation = generation_},
+           gradient, calls_);
     }
     Ask();
   });
 }
 
-void WorkerProcess::Push(int block, const TrainGrant& work, int64_t generation,
-                         int calls) {
-  const Interval elements = cluster_.plan.BlockElements(block);
-  const std::vector<float> whole =
-      cluster_.reference.Gradient(work.step, work.range);
-  const std::vector<float> gradient(whole.begin() + elements.begin,
-                                    whole.begin() + elements.end);
-  const Contribution contribution{.block = block,
-                                  .step = work.step,
-                                  .range = work.range,
-                                  .worker = id_,
-                                  .generation = generation};
-  const int shard = cluster_.plan.ShardOfBlock(block);
-  cluster_.wire.Call<int64_t, ServerProcess>(
+void WorkerProcess::Push(
+    const Contribution& contribution,
+    const std::shared_ptr<const std::vector<float>>& gradient, int calls) {
+  const int shard = cluster_.plan.ShardOfBlock(contribution.block);
+  cluster_.wire.Call<BlockVersion, ServerProcess>(
       Self(), shard, Server(shard),
-      [contribution, gradient](ServerProcess& server, auto done) {
-        server.PushPull(contribution, gradient, std::move(done));
+      [contribution, gradient,
+       elements = cluster_.plan.BlockElements(contribution.block)](
+          ServerProcess& server, auto done) {
+        server.PushPull(contribution,
+                        absl::MakeConstSpan(*gradient).subspan(
+                            static_cast<size_t>(elements.begin),
+                            static_cast<size_t>(elements.size())),
+                        std::move(done));
       },
-      [=, this](absl::StatusOr<int64_t> version) {
+      [=, this](absl::StatusOr<BlockVersion> version) {
         if (calls != calls_) return;
-        if (version.ok()) return Came(block, *version);
+        if (version.ok()) return Came(*version);
         // That the version after is no longer held says nothing against it.
         if (absl::IsOutOfRange(version.status())) return;
         if (IsToRepeat(version.status(), -1)) {
           cluster_.wire.In(Self(), kRepeatUs, [=, this] {
-            if (calls == calls_) Push(block, work, generation, calls);
+            if (calls == calls_) Push(contribution, gradient, calls);
           });
         }
       });

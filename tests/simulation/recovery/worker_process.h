@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <vector>
 
 #include "server/coordinator/coordinator.h"
 #include "tests/simulation/recovery/cluster.h"
@@ -45,11 +46,14 @@ class WorkerProcess : public Process,
   int64_t Version() const;
   void FetchAll();
   void Fetch(int block, int64_t era);
-  void Came(int block, int64_t version);
+  void Came(const BlockVersion& block);
   bool Holds(int64_t version) const;
   void LookWhetherComplete();
   void Compute();
-  void Push(int block, const TrainGrant& work, int64_t generation, int calls);
+  // `gradient` is of the whole vector.
+  void Push(const Contribution& contribution,
+            const std::shared_ptr<const std::vector<float>>& gradient,
+            int calls);
   void Score();
 
   std::shared_ptr<WorkerProcess> Self() { return shared_from_this(); }
