@@ -23,6 +23,9 @@ absl::Status MakeLastingFolder(Storage& storage, const std::string& folder) {
   // could sync; but it may as well be the system's, with a parent that is not
   // for us to open.
   if (!made.ok() && absl::IsPermissionDenied(synced)) return absl::OkStatus();
+  // A name whose sync failed may never last, whatever later syncs say, so the
+  // next try is to make it anew.
+  if (made.ok() && !synced.ok()) storage.RemoveFolder(folder).IgnoreError();
   return synced;
 }
 

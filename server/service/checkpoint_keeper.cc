@@ -15,9 +15,13 @@ namespace tessera {
 namespace {
 
 absl::Status EnsureFolder(Storage& storage, const std::string& root) {
-  const auto names = storage.List(root);
-  if (!absl::IsNotFound(names.status())) return names.status();
-  spdlog::info("the checkpoint folder {} is not there; making it", root);
+  const absl::Status listed = storage.List(root).status();
+  if (absl::IsNotFound(listed)) {
+    spdlog::info("the checkpoint folder {} is not there; making it", root);
+  } else if (!listed.ok()) {
+    return listed;
+  }
+  // Even one that is there: whoever made it may have died before it lasted.
   return MakeFolders(storage, root);
 }
 

@@ -78,5 +78,29 @@ TEST_CASE("what a coordinator starts from outlasts the power") {
   REQUIRE(found_unfinished >= 2);
 }
 
+TEST_CASE("the folder for checkpoints outlasts the power, whoever made it") {
+  const Job job = MakeRecoveryJob(1);
+  bool died = true;
+  for (int64_t n = 1; died; ++n) {
+    INFO("the first process dies before operation " << n);
+    died = false;
+    for (uint64_t seed = 0; seed < 20; ++seed) {
+      FaultyStorage disk(seed);
+      MortalStorage storage(disk);
+      storage.DieAtOperation(n, [&died] { died = true; });
+      const auto first = FindRestorePoints(storage, kRoot, job);
+      REQUIRE(first.ok() == !died);
+      REQUIRE(FindRestorePoints(disk, kRoot, job).ok());
+      REQUIRE(WriteSet(disk, job).ok());
+      disk.CrashAtOperation(1);
+      (void)disk.List(kRoot);
+      disk.Restart();
+      const auto found = FindSets(disk, kRoot);
+      REQUIRE(found.ok());
+      REQUIRE(found->complete.size() == 1);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace tessera

@@ -196,5 +196,16 @@ TEST_CASE("only empty folders are removed", "[faulty]") {
   CHECK(MakeFolders(storage, "/a/b/").ok());
 }
 
+TEST_CASE("a folder whose name was not made to last is made anew", "[faulty]") {
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    FaultyStorage storage(seed);
+    storage.FailNth(StorageOp::kSyncFolder, 1, absl::UnknownError("I/O error"));
+    REQUIRE(!MakeFolders(storage, "/a").ok());
+    REQUIRE(MakeFolders(storage, "/a").ok());
+    storage.Restart();
+    CHECK(storage.List("/a").ok());
+  }
+}
+
 }  // namespace
 }  // namespace tessera
