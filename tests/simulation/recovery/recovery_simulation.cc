@@ -1,6 +1,8 @@
 #include "tests/simulation/recovery/recovery_simulation.h"
 
 #include <algorithm>
+#include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "tests/simulation/recovery/cluster.h"
@@ -36,6 +38,7 @@ class RecoverySimulation {
   void CheckEnd();
   void CheckBlocks();
   RecoveryResult Result() const;
+  std::string Trace() const;
   Coordinator* coordinator() const { return population_.coordinator(); }
 
   const Job job_;
@@ -111,9 +114,24 @@ RecoveryResult RecoverySimulation::Run() {
     CheckEnd();
   }
   result.complaint = cluster_.complaint;
-  result.trace = cluster_.trace.text();
+  result.trace = Trace();
   result.trace_hash = cluster_.trace.hash();
   return result;
+}
+
+// What happened; and, where it went wrong, what was done to the disk last.
+std::string RecoverySimulation::Trace() const {
+  constexpr size_t kOperations = 100;
+  std::string text = cluster_.trace.text();
+  if (text.empty() || cluster_.complaint.empty()) return text;
+  const std::vector<std::string>& operations = cluster_.disk.trace();
+  absl::StrAppend(&text, "the last operations on the disk:\n");
+  const size_t first =
+      operations.size() - std::min(kOperations, operations.size());
+  for (size_t i = first; i < operations.size(); ++i) {
+    absl::StrAppend(&text, "  ", operations[i], "\n");
+  }
+  return text;
 }
 
 RecoveryResult RecoverySimulation::Result() const {
