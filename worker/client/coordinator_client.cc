@@ -8,6 +8,7 @@
 #include <set>
 #include <utility>
 
+#include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/mutex.h"
@@ -89,6 +90,10 @@ class GrpcCoordinatorClient : public CoordinatorClient {
     });
   }
 
+  std::unique_ptr<CoordinatorClient> Clone() const override {
+    return absl::WrapUnique(new GrpcCoordinatorClient(*this));
+  }
+
   void Cancel() override {
     MutexLock lock(&mutex_);
     cancelled_ = true;
@@ -96,6 +101,12 @@ class GrpcCoordinatorClient : public CoordinatorClient {
   }
 
  private:
+  GrpcCoordinatorClient(const GrpcCoordinatorClient& other)
+      : options_(other.options_),
+        unusable_(other.unusable_),
+        coordinator_(other.coordinator_),
+        admin_(other.admin_) {}
+
   // Makes one attempt after another. `wait` is how long the server may take on
   // purpose.
   template <typename Response, typename Method>
@@ -167,8 +178,9 @@ class GrpcCoordinatorClient : public CoordinatorClient {
 
   const CoordinatorClientOptions options_;
   absl::Status unusable_;
-  std::unique_ptr<v1::CoordinatorService::Stub> coordinator_;
-  std::unique_ptr<v1::AdminService::Stub> admin_;
+  // Shared with clones; thread-safe.
+  std::shared_ptr<v1::CoordinatorService::Stub> coordinator_;
+  std::shared_ptr<v1::AdminService::Stub> admin_;
 
   Mutex mutex_;
   bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;

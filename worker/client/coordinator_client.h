@@ -47,6 +47,10 @@ class CoordinatorClient {
   virtual absl::StatusOr<v1::StopJobResponse> StopJob(
       const v1::StopJobRequest&) = 0;
 
+  // Another client over the same connection, which Cancel does not reach: for
+  // calls whose maker may go before the others'.
+  virtual std::unique_ptr<CoordinatorClient> Clone() const = 0;
+
   // Ends calls under way, and later ones, with CANCELLED.
   virtual void Cancel() = 0;
 };

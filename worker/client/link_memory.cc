@@ -23,26 +23,33 @@ LinkMemory::LinkMemory(Transport transport,
                        std::shared_ptr<SharedRegion> region,
                        CallbackQueue& helper)
     : transport_(transport),
-      region_(std::move(region)),
       helper_(helper),
-      host_id_(transport == Transport::kTcp ? "" : ShmHostId()) {
+      host_id_(transport == Transport::kTcp ? "" : ShmHostId()),
+      region_(std::move(region)) {
   // Nobody would answer.
   if (host_id_.empty()) {
     settled_ = absl::FailedPreconditionError("shared memory is not asked for");
   }
 }
 
+void LinkMemory::UseRegion(std::shared_ptr<SharedRegion> region) {
+  MutexLock lock(&mutex_);
+  region_.swap(region);
+}
+
 std::shared_ptr<StreamSharing> LinkMemory::NewStream(
     StreamSharing::OnReleased on_released) const {
+  MutexLock lock(&mutex_);
   return std::make_shared<StreamSharing>(region_, std::move(on_released));
 }
 
 void LinkMemory::TakeUp(const absl::StatusOr<std::string>& offer,
-                        Connected connected) {
+                        const StreamSharing& stream, Connected connected) {
   if (!offer.ok()) return connected(offer.status());
-  helper_.Post([this, text = *offer, connected = std::move(connected)] {
-    connected(Connect(text, region_.get()));
-  });
+  helper_.Post(
+      [text = *offer, own = stream.region(), connected = std::move(connected)] {
+        connected(Connect(text, own));
+      });
 }
 
 void LinkMemory::Settled(const absl::Status& status) {
@@ -65,6 +72,7 @@ absl::Status LinkMemory::Await(absl::Time deadline) {
 }
 
 void LinkMemory::Abandon(const std::vector<CallQueue::CallPtr>& calls) const {
+  MutexLock lock(&mutex_);
   if (region_ == nullptr) return;
   for (const CallQueue::CallPtr& call : calls) {
     if (call->named_shared()) return region_->Detach();

@@ -39,13 +39,18 @@ class LinkMemory {
   // Whether calls must not travel otherwise.
   bool required() const { return transport_ == Transport::kSharedMemory; }
 
+  // Streams from now on share `region` instead; see
+  // ParameterClient::UseRegion.
+  void UseRegion(std::shared_ptr<SharedRegion> region);
+
   // For a new stream.
   std::shared_ptr<StreamSharing> NewStream(
       StreamSharing::OnReleased on_released) const;
 
-  // Takes up a server's offer, or its refusal, and calls `connected`: now, or
-  // on the helper's thread.
-  void TakeUp(const absl::StatusOr<std::string>& offer, Connected connected);
+  // Takes up the offer, or the refusal, of `stream`'s server, and calls
+  // `connected`, which must keep the stream: now, or on the helper's thread.
+  void TakeUp(const absl::StatusOr<std::string>& offer,
+              const StreamSharing& stream, Connected connected);
 
   // The stream now shares memory, or why it does not; and that it has ended.
   void Settled(const absl::Status& status);
@@ -61,11 +66,11 @@ class LinkMemory {
 
  private:
   const Transport transport_;
-  const std::shared_ptr<SharedRegion> region_;
   CallbackQueue& helper_;
   const std::string host_id_;
 
-  Mutex mutex_;
+  mutable Mutex mutex_;
+  std::shared_ptr<SharedRegion> region_ ABSL_GUARDED_BY(mutex_);
   std::optional<absl::Status> settled_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 #include <deque>
+#include <optional>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -49,7 +50,7 @@ class GrpcParameterClient : public ParameterClient {
       : plan_(plan),
         push_encoding_(options.push_encoding),
         cpu_(std::move(cpu)),
-        rounded_(*cpu_, MemoryKind::kHost, options.region),
+        rounded_(std::in_place, *cpu_, MemoryKind::kHost, options.region),
         queues_(
             std::min(ThreadCount(options.threads), options.servers.size())) {
     for (size_t i = 0; i < ThreadCount(options.threads); ++i) {
@@ -116,6 +117,12 @@ class GrpcParameterClient : public ParameterClient {
     outstanding_.AwaitNone();
   }
 
+  void UseRegion(std::shared_ptr<SharedRegion> region) override {
+    CancelAll();
+    rounded_.emplace(*cpu_, MemoryKind::kHost, region);
+    for (const auto& link : links_) link->UseRegion(region);
+  }
+
   absl::Status AwaitSharedMemory(absl::Duration timeout) override {
     const absl::Time deadline = absl::Now() + timeout;
     for (const auto& link : links_) {
@@ -152,7 +159,7 @@ class GrpcParameterClient : public ParameterClient {
 
   absl::StatusOr<BufferRef> Round(absl::Span<const float> values) {
     TESSERA_ASSIGN_OR_RETURN(BufferRef to,
-                             rounded_.Get(values.size() * kBfloat16Bytes));
+                             rounded_->Get(values.size() * kBfloat16Bytes));
     RoundToBfloat16(values, static_cast<uint8_t*>(to.data()));
     return to;
   }
@@ -169,9 +176,10 @@ class GrpcParameterClient : public ParameterClient {
 
   const ShardPlan plan_;
   const v1::Encoding push_encoding_;
-  // Gradients as they are pushed, where those are rounded. Outlives the calls.
+  // Gradients as they are pushed, where those are rounded. Outlives the calls;
+  // always there.
   const std::unique_ptr<Device> cpu_;
-  BufferPool rounded_;
+  std::optional<BufferPool> rounded_;
   TrafficCounters traffic_;
   std::atomic<int64_t> generation_ = 0;
   LiveCount outstanding_;

@@ -122,6 +122,11 @@ class ParameterClient {
   // later calls work as before.
   virtual void CancelAll() = 0;
 
+  // Ends all calls as CancelAll does. Gradients of later ones are looked for in
+  // `region`, which may be null, instead of the region before: for when that
+  // one had to be detached. Not while calls are made.
+  virtual void UseRegion(std::shared_ptr<SharedRegion> region) = 0;
+
   // Connects to all servers and waits until each shares memory with this
   // client. Codes, naming the server: FAILED_PRECONDITION when one does not,
   // and why; DEADLINE_EXCEEDED.

@@ -27,6 +27,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -79,6 +80,11 @@ class ServerLink : public StreamSession::Listener {
 
   // Ends all calls with CANCELLED, on the callbacks' thread.
   void CancelAll();
+
+  // See ParameterClient::UseRegion; after CancelAll.
+  void UseRegion(std::shared_ptr<SharedRegion> region) {
+    memory_.UseRegion(std::move(region));
+  }
 
   // To be called before the queue is shut down: starts nothing any more, and
   // waits until nothing is under way.

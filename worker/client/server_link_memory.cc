@@ -18,10 +18,11 @@ constexpr absl::Duration kReleaseDelay = absl::Milliseconds(10);
 
 void ServerLink::OnOffer(StreamSession& session,
                          const absl::StatusOr<std::string>& offer) {
-  memory_.TakeUp(offer, [this, session = session.shared_from_this()](
-                            absl::StatusOr<std::unique_ptr<ShmLink>> link) {
-    OnMemory(*session, std::move(link));
-  });
+  memory_.TakeUp(offer, session.sharing(),
+                 [this, session = session.shared_from_this()](
+                     absl::StatusOr<std::unique_ptr<ShmLink>> link) {
+                   OnMemory(*session, std::move(link));
+                 });
 }
 
 void ServerLink::OnMemory(StreamSession& session,

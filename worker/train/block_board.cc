@@ -55,10 +55,10 @@ absl::StatusOr<bool> BlockBoard::Begin(int block, int64_t version) {
     return false;
   }
   const auto free = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return slot.fetching[block] == kNone || !failure_.ok();
+    return slot.fetching[block] == kNone || !failure().ok();
   };
   mutex_.Await(free);
-  if (!failure_.ok()) return failure_;
+  if (!failure().ok()) return failure();
   slot.held[block] = kNone;
   slot.fetching[block] = version;
   return true;
@@ -84,6 +84,11 @@ void BlockBoard::Interrupt(const absl::Status& why) {
   failure_.Update(why);
 }
 
+void BlockBoard::Stop(const absl::Status& why) {
+  MutexLock lock(&mutex_);
+  stopped_.Update(why);
+}
+
 bool BlockBoard::Holds(int first_block, int last_block, int64_t version) const {
   const std::vector<int64_t>& held = slots_[version % 2].held;
   return std::all_of(held.begin() + first_block, held.begin() + last_block + 1,
@@ -95,10 +100,10 @@ absl::Status BlockBoard::WaitFor(const Interval& elements, int64_t version) {
   const int last = plan_.BlockOfElement(elements.end - 1);
   MutexLock lock(&mutex_);
   const auto ready = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return !failure_.ok() || Holds(first, last, version);
+    return !failure().ok() || Holds(first, last, version);
   };
   mutex_.Await(ready);
-  return failure_;
+  return failure();
 }
 
 int64_t BlockBoard::CompleteVersion() const {

@@ -53,6 +53,9 @@ class BlockBoard {
   // Waits end with `why`, and later ones do at once.
   void Interrupt(const absl::Status& why);
 
+  // Waits end with `why`, and all later ones do, whatever is called then.
+  void Stop(const absl::Status& why);
+
   // Waits until all blocks that hold elements of `elements` are here at
   // `version`. Codes: those of Failed and Interrupt.
   absl::Status WaitFor(const Interval& elements, int64_t version);
@@ -76,6 +79,10 @@ class BlockBoard {
     std::vector<int64_t> fetching;  // Likewise.
   };
 
+  // Why waits end; OK while they do not.
+  const absl::Status& failure() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return stopped_.ok() ? failure_ : stopped_;
+  }
   bool Holds(int first_block, int last_block, int64_t version) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -89,6 +96,7 @@ class BlockBoard {
   std::array<Slot, 2> slots_ ABSL_GUARDED_BY(mutex_);
   int64_t pass_version_ ABSL_GUARDED_BY(mutex_) = kNone;
   absl::Status failure_ ABSL_GUARDED_BY(mutex_);
+  absl::Status stopped_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace tessera

@@ -37,22 +37,32 @@ GradientVector::~GradientVector() {
 
 std::shared_ptr<GradientVector> GradientPool::Acquire() {
   std::unique_ptr<GradientVector> vector;
+  std::shared_ptr<SharedRegion> region;
   {
     MutexLock lock(&mutex_);
     if (free_.empty()) {
       ++made_;
+      region = region_;
     } else {
       vector = std::move(free_.back());
       free_.pop_back();
     }
   }
   if (vector == nullptr) {
-    vector = std::make_unique<GradientVector>(elements_, region_, device_);
+    vector =
+        std::make_unique<GradientVector>(elements_, std::move(region), device_);
   }
   return std::shared_ptr<GradientVector>(
       vector.release(), [this](GradientVector* returned) {
         Release(std::unique_ptr<GradientVector>(returned));
       });
+}
+
+void GradientPool::UseRegion(std::shared_ptr<SharedRegion> region) {
+  std::vector<std::unique_ptr<GradientVector>> idle;
+  MutexLock lock(&mutex_);
+  region_.swap(region);
+  idle.swap(free_);
 }
 
 int64_t GradientPool::made() const {

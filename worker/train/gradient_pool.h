@@ -51,8 +51,12 @@ class GradientPool {
                         std::shared_ptr<SharedRegion> region = nullptr,
                         Device* device = nullptr)
       : elements_(static_cast<size_t>(elements)),
-        region_(std::move(region)),
-        device_(device) {}
+        device_(device),
+        region_(std::move(region)) {}
+
+  // Lends new vectors in `region`, which may be null, from now on. Those that
+  // are lent stay where they are.
+  void UseRegion(std::shared_ptr<SharedRegion> region);
 
   // A vector whose contents are unspecified; it returns to the pool when the
   // last reference goes.
@@ -65,9 +69,9 @@ class GradientPool {
   void Release(std::unique_ptr<GradientVector> vector);
 
   const size_t elements_;
-  const std::shared_ptr<SharedRegion> region_;
   Device* const device_;
   mutable Mutex mutex_;
+  std::shared_ptr<SharedRegion> region_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::unique_ptr<GradientVector>> free_ ABSL_GUARDED_BY(mutex_);
   int64_t made_ ABSL_GUARDED_BY(mutex_) = 0;
 };

@@ -4,9 +4,9 @@
 
 namespace tessera {
 
-LeaseKeeper::LeaseKeeper(CoordinatorClient& coordinator, WorkerId worker,
+LeaseKeeper::LeaseKeeper(const CoordinatorClient& coordinator, WorkerId worker,
                          absl::Duration lease, BlockBoard& board)
-    : coordinator_(coordinator),
+    : coordinator_(coordinator.Clone()),
       worker_(worker),
       interval_(lease / 3),
       board_(board),
@@ -17,6 +17,7 @@ LeaseKeeper::~LeaseKeeper() {
     MutexLock lock(&mutex_);
     stopping_ = true;
   }
+  coordinator_->Cancel();
   thread_.join();
 }
 
@@ -35,7 +36,9 @@ bool LeaseKeeper::Renew() {
   request.set_worker_id(worker_.value());
   request.set_generation(generation_);
   const absl::StatusOr<v1::RenewResponse> response =
-      coordinator_.Renew(request);
+      coordinator_->Renew(request);
+  // By the destructor.
+  if (absl::IsCancelled(response.status())) return false;
   if (!response.ok()) {
     board_.Interrupt(response.status());
     return false;

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <thread>
 
 #include "absl/base/thread_annotations.h"
@@ -17,14 +18,16 @@
 namespace tessera {
 
 // Renews three times a lease, on a thread of its own, from construction to
-// destruction. When the coordinator calls the worker back, because there is
-// work that is more urgent or the generation of its work is over, the board's
-// waits end with ABORTED; when the membership is lost, or the coordinator
-// cannot be reached for as long as its client tries, with that error.
+// destruction, which waits for no server. When the coordinator calls the worker
+// back, because there is work that is more urgent or the generation of its work
+// is over, the board's waits end with ABORTED; when the membership is lost, or
+// the coordinator cannot be reached for as long as its client tries, with that
+// error.
 class LeaseKeeper {
  public:
-  // All must outlive the keeper.
-  LeaseKeeper(CoordinatorClient& coordinator, WorkerId worker,
+  // Renews over the connection of `coordinator`. The board must outlive the
+  // keeper.
+  LeaseKeeper(const CoordinatorClient& coordinator, WorkerId worker,
               absl::Duration lease, BlockBoard& board);
   ~LeaseKeeper();
   LeaseKeeper(const LeaseKeeper&) = delete;
@@ -38,7 +41,7 @@ class LeaseKeeper {
   // Whether to go on.
   bool Renew();
 
-  CoordinatorClient& coordinator_;
+  const std::unique_ptr<CoordinatorClient> coordinator_;
   const WorkerId worker_;
   const absl::Duration interval_;
   BlockBoard& board_;

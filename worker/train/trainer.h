@@ -32,6 +32,8 @@
 
 namespace tessera {
 
+struct Workshop;
+
 struct TrainerOptions {
   // In shard order; the first is the coordinator's too.
   std::vector<std::string> servers;
@@ -62,15 +64,12 @@ class Trainer {
   // wrong, in words for whoever runs the worker.
   absl::Status Run();
 
-  // Ends Run soon, giving back what the worker holds. Thread-safe.
+  // Ends Run soon, whatever it waits for, giving back what the worker holds: at
+  // the end of the layer that it computes, and two seconds later at the most if
+  // the coordinator cannot be reached. Thread-safe.
   void Stop();
 
  private:
-  struct Workshop;
-  class Membership;
-
-  absl::StatusOr<std::unique_ptr<Workshop>> MakeWorkshop(
-      const v1::JoinResponse& joined) const;
   absl::Status Work(const v1::JoinResponse& joined);
   void Leave(uint64_t worker_id) const;
 
