@@ -155,6 +155,13 @@ BUGS = (
         '  if (!TESSERA_PLANTED("generations_start_anew"))\n'
         "    generation_ = std::max(generation_, generation_floor_);",
         RECOVERY),
+    Bug("use_generations_again",
+        "a coordinator goes on just above what it has heard of its predecessors",
+        "server/coordinator/shard_roll.cc",
+        "  return 1 + static_cast<int64_t>(mixed >> 32);",
+        '  if (TESSERA_PLANTED("use_generations_again")) return 1;\n'
+        "  return 1 + static_cast<int64_t>(mixed >> 32);",
+        RECOVERY),
     Bug("not_all_are_there",
         "work is granted before every server has loaded its shard",
         "server/coordinator/shard_roll.cc",
@@ -232,6 +239,20 @@ BUGS = (
         '      if (!TESSERA_PLANTED("trust_what_was_found")) {\n'
         "        TESSERA_RETURN_IF_ERROR(storage.SyncFolder(set.folder()));\n      }",
         ("//tests/simulation/recovery:found_sets_test",)),
+    Bug("trust_the_folder",
+        "the folder for checkpoints is taken as it was found, lasting or not",
+        "server/service/checkpoint_keeper.cc",
+        "  return MakeFolders(storage, root);",
+        '  if (TESSERA_PLANTED("trust_the_folder") && listed.ok()) return listed;\n'
+        "  return MakeFolders(storage, root);",
+        ("//tests/simulation/recovery:found_sets_test",)),
+    Bug("leave_doubtful_folder",
+        "a folder whose name may never last is used all the same",
+        "common/storage/storage.cc",
+        "  if (made.ok() && !synced.ok()) storage.RemoveFolder(folder).IgnoreError();",
+        '  if (!TESSERA_PLANTED("leave_doubtful_folder") && made.ok() && !synced.ok())\n'
+        "    storage.RemoveFolder(folder).IgnoreError();",
+        ("//tests/unit/storage:faulty_storage_test",)),
     Bug("leave_doubtful_manifest",
         "a manifest whose sync failed is left for the next start to find",
         "server/checkpoint/writer.cc",
@@ -362,6 +383,13 @@ BUGS = (
         '  if (!TESSERA_PLANTED("remove_files_first")) {\n'
         "    TESSERA_RETURN_IF_ERROR(storage.SyncFolder(folder));\n  }",
         CHECKPOINT),
+    Bug("unreadable_sets_go",
+        "a set that cannot be read for a moment is removed as damaged",
+        "server/checkpoint/sets.cc",
+        "    if (has_manifest && kept < options.keep) continue;",
+        '    if (!TESSERA_PLANTED("unreadable_sets_go") && has_manifest &&\n'
+        "        kept < options.keep) continue;",
+        CHECKPOINT + SIMULATION),
     Bug("retention_without_proof",
         "old sets go although the newest is not whole",
         "server/checkpoint/sets.cc",

@@ -28,6 +28,8 @@ Coordinator* Population::coordinator() const {
 }
 
 void Population::Step() {
+  // Within an event: the process that crashed it went on to its next operation.
+  if (cluster_.disk.is_down()) return RestartDisk();
   cluster_.queue.RunOne();
   ++events_;
   if (cluster_.disk.is_down()) RestartDisk();
