@@ -54,6 +54,7 @@ struct Totals {
     restores += result.restores;
     for (const auto& [kind, count] : result.faults) faults[kind] += count;
     for (const auto& [kind, count] : result.asked) asked[kind] += count;
+    ++ends[v1::EndReason_Name(result.status.end_reason())];
     recovery_us_max = std::max(recovery_us_max, result.recovery_us);
   }
   void Print(uint64_t seeds) const {
@@ -69,6 +70,9 @@ struct Totals {
     for (const auto& [kind, count] : asked) {
       std::cout << "  checkpoint asked for, " << kind << ": " << count << "\n";
     }
+    for (const auto& [reason, count] : ends) {
+      std::cout << "  ended by " << reason << ": " << count << "\n";
+    }
   }
 
   int64_t events = 0;
@@ -79,6 +83,7 @@ struct Totals {
   int64_t recovery_us_max = 0;
   std::map<std::string, int64_t> faults;
   std::map<std::string, int64_t> asked;
+  std::map<std::string, int64_t> ends;  // Jobs.
 };
 
 TEST_CASE("every job ends with the reference's bits, whatever dies") {
@@ -113,6 +118,7 @@ TEST_CASE("every job ends with the reference's bits, whatever dies") {
   }
   REQUIRE(totals.asked["done"] > many / 2);
   REQUIRE(totals.asked["failed"] > 0);
+  REQUIRE(totals.ends["END_REASON_PLATEAU"] > many / 10);
 }
 
 TEST_CASE("the same seed gives the same run, another seed another") {

@@ -1,5 +1,6 @@
 #include "tests/simulation/recovery/reference.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
@@ -77,7 +78,9 @@ void Reference::TakeStep(int64_t step) {
 
 ChunkScore Reference::Score(int64_t version, int chunk) const {
   // Falls at first, then stays: so that every stop rule has its chance.
-  const double base = 1.0 / (1.0 + 0.1 * static_cast<double>(version));
+  const int64_t falls_until = job_.max_steps() / 3;
+  const double base =
+      1.0 / (1.0 + 0.1 * static_cast<double>(std::min(version, falls_until)));
   const uint64_t noise = Mix(static_cast<uint64_t>(version * 131 + chunk));
   return {.loss_sum = base + static_cast<double>(noise % 1000) * 1e-5,
           .correct = static_cast<int64_t>(noise % 3)};
@@ -149,9 +152,9 @@ Job MakeRecoveryJob(uint64_t seed) {
        .evaluation = absl::StrCat("every_steps: ", random.Between(2, 9),
                                   " chunk_examples: 10")});
   v1::Job proto = plain.proto();
-  if (random.Chance(0.3)) {
+  if (random.Chance(0.5)) {
     v1::Plateau& plateau = *proto.mutable_stop()->mutable_plateau();
-    plateau.set_evaluations(static_cast<int>(random.Between(1, 3)));
+    plateau.set_evaluations(static_cast<int>(random.Between(1, 4)));
     plateau.set_min_improvement(0.002f);
   }
   v1::CheckpointPolicy& policy =
