@@ -20,10 +20,6 @@ constexpr absl::Duration kLongest = absl::Minutes(3);
 constexpr absl::Duration kPastLease = absl::Milliseconds(1500);
 constexpr absl::Duration kMoment = absl::Milliseconds(300);
 
-absl::Status Nobody(const std::string& whom) {
-  return absl::InternalError(absl::StrCat("there is no ", whom, " to stop"));
-}
-
 }  // namespace
 
 Disturber::Disturber(SoakRun& run, uint64_t seed) : run_(run), random_(seed) {}
@@ -136,7 +132,7 @@ absl::Status Disturber::KillAtOnce(const std::vector<int>& shards,
 }
 
 absl::Status Disturber::KillAllWorkers() {
-  if (!guest_->IsRunning()) return Nobody("guest");
+  if (!guest_->IsRunning()) guest_->Start();
   TESSERA_RETURN_IF_ERROR(KillAtOnce({}, run_.options().workers));
   Kill("worker", guest_->pid());
   return absl::OkStatus();
@@ -167,9 +163,29 @@ absl::Status Disturber::StopFor(pid_t pid, absl::Duration time) {
 }
 
 absl::Status Disturber::StopWorkerPastLease() {
-  const std::vector<pid_t> workers = run_.Workers();
-  if (workers.empty()) return Nobody("worker");
+  std::vector<pid_t> workers;
+  // The last action may have killed them all.
+  TESSERA_RETURN_IF_ERROR(LookUntil(
+      "a worker to stop",
+      [&] {
+        workers = run_.Workers();
+        return !workers.empty();
+      },
+      kLongest));
   return StopFor(workers[random_() % workers.size()], kPastLease);
+}
+
+absl::Status Disturber::StopServer() {
+  const int shard = AnyShard();
+  std::optional<pid_t> pid;
+  TESSERA_RETURN_IF_ERROR(LookUntil(
+      "a server to stop",
+      [&] {
+        pid = run_.Server(shard);
+        return pid.has_value();
+      },
+      kLongest));
+  return StopFor(*pid, kMoment);
 }
 
 absl::Status Disturber::Do(Action action) {
@@ -192,12 +208,10 @@ absl::Status Disturber::Do(Action action) {
       return KillServerAgain();
     case Action::kStopWorkerPastLease:
       return StopWorkerPastLease();
-    case Action::kStopServer: {
-      const auto pid = run_.Server(AnyShard());
-      return pid ? StopFor(*pid, kMoment) : Nobody("server");
-    }
+    case Action::kStopServer:
+      return StopServer();
     case Action::kCutConnections:
-      if (!guest_->IsRunning()) return Nobody("guest");
+      if (!guest_->IsRunning()) guest_->Start();
       guest_->CutConnections(random_);
       return absl::OkStatus();
   }

@@ -69,6 +69,7 @@ class Disturber {
   absl::Status KillServerAgain();
   absl::Status StopFor(pid_t pid, absl::Duration time);
   absl::Status StopWorkerPastLease();
+  absl::Status StopServer();
   void Kill(const std::string& kind, pid_t pid);
   std::string Where() const;
   int AnyShard();
