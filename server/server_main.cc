@@ -141,24 +141,23 @@ absl::StatusOr<Job> LoadJob(const std::string& path) {
 }
 
 ServerOptions OptionsFromFlags(Storage& storage) {
-  return {
-      .shard = absl::GetFlag(FLAGS_shard),
-      .shard_count = absl::GetFlag(FLAGS_shard_count),
-      .listen = absl::GetFlag(FLAGS_listen),
-      .device = absl::GetFlag(FLAGS_device),
-      .security = SecurityFromFlags(),
-      .shared_memory = *ParseShmUse(absl::GetFlag(FLAGS_shared_memory)),
-      .lease = absl::Seconds(absl::GetFlag(FLAGS_lease_seconds)),
-      // Ids of a server that is started anew must differ from those that its
-      // predecessor gave.
-      .first_worker_id =
-          static_cast<uint64_t>(absl::ToUnixSeconds(absl::Now())) * 1000 + 1,
-      // Likewise its generations, which workers may remember.
-      .generation_floor = absl::ToUnixMillis(absl::Now()),
-      .servers_attend = absl::GetFlag(FLAGS_recover),
-      .coordinator = absl::GetFlag(FLAGS_coordinator),
-      .checkpoint_dir = absl::GetFlag(FLAGS_checkpoint_dir),
-      .storage = &storage};
+  return {.shard = absl::GetFlag(FLAGS_shard),
+          .shard_count = absl::GetFlag(FLAGS_shard_count),
+          .listen = absl::GetFlag(FLAGS_listen),
+          .device = absl::GetFlag(FLAGS_device),
+          .security = SecurityFromFlags(),
+          .shared_memory = *ParseShmUse(absl::GetFlag(FLAGS_shared_memory)),
+          .lease = absl::Seconds(absl::GetFlag(FLAGS_lease_seconds)),
+          // Ids of a server that is started anew must differ from those that
+          // its predecessor gave.
+          .first_worker_id =
+              static_cast<uint64_t>(absl::ToUnixMillis(absl::Now())) * 1000 + 1,
+          // Likewise its generations, which workers may remember.
+          .generation_floor = absl::ToUnixMillis(absl::Now()),
+          .servers_attend = absl::GetFlag(FLAGS_recover),
+          .coordinator = absl::GetFlag(FLAGS_coordinator),
+          .checkpoint_dir = absl::GetFlag(FLAGS_checkpoint_dir),
+          .storage = &storage};
 }
 
 // Whether a server that cannot start would not start next time either.
