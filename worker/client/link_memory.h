@@ -23,7 +23,7 @@
 
 namespace tessera {
 
-// Thread-safe.
+// Thread-safe. A handshake has five seconds, on this machine.
 class LinkMemory {
  public:
   using Connected =

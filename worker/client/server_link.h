@@ -12,7 +12,8 @@
 // buffer what TCP allows. Answers need no bound of their own: each has its
 // place already, and one is read at a time. So nothing can deadlock, however
 // long the answers are in coming: a message waits for the server to read, and
-// that waits for nobody.
+// that waits for nobody. What bounds these waits is said at StreamSession; a
+// call bounds its own by nothing, because a step takes as long as it takes.
 
 #ifndef TESSERA_WORKER_CLIENT_SERVER_LINK_H_
 #define TESSERA_WORKER_CLIENT_SERVER_LINK_H_

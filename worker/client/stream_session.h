@@ -1,4 +1,10 @@
 // One attempt at a PushPullStream: from connecting to the end of the stream.
+//
+// It has no deadline of its own, since a stream lasts as long as its server.
+// What ends it: connecting that takes longer than
+// TransportOptions::connect_timeout, the server's greeting included; a
+// connection on which nothing is heard, not even an answer to a ping, or into
+// which nothing can be written any more (see kKeepaliveInterval); Cancel.
 
 #ifndef TESSERA_WORKER_CLIENT_STREAM_SESSION_H_
 #define TESSERA_WORKER_CLIENT_STREAM_SESSION_H_

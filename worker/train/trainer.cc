@@ -9,7 +9,7 @@
 #include "common/base/status_macros.h"
 #include "worker/client/parameter_client.h"
 #include "worker/model/network.h"
-#include "worker/train/membership.h"
+#include "worker/train/work_loop.h"
 #include "worker/train/workshop.h"
 
 namespace tessera {
@@ -79,10 +79,10 @@ absl::Status Trainer::Work(const v1::JoinResponse& joined) {
       std::unique_ptr<Network> network,
       Network::Create(shop->job, max_samples,
                       {.device = options_.device, .tf32 = options_.tf32}));
-  Membership membership(coordinator_, *shop, std::move(client),
-                        std::move(network), joined, options_.tracer);
-  absl::Status status = membership.Run();
-  LogSummary(membership.times(), membership.traffic());
+  WorkLoop loop(coordinator_, *shop, std::move(client), std::move(network),
+                joined, options_.tracer);
+  absl::Status status = loop.Run();
+  LogSummary(loop.times(), loop.traffic());
   return status;
 }
 

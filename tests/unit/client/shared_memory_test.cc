@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/shm/shared_region.h"
+#include "tests/support/proxy.h"
 #include "tests/support/relay.h"
 #include "tests/support/status.h"
 #include "tests/unit/client/test_cluster.h"
@@ -363,6 +364,110 @@ TEST_CASE("what a server may still read never changes after a call was ended") {
   REQUIRE(calls.Await());
   REQUIRE_OK(calls.Result(2));
   REQUIRE_OK(calls.Result(3));
+}
+
+// The bytes that cross a network while a gradient of some size is pushed.
+int64_t BytesOfPush(ParameterClient& client, const BlockGradient& gradient,
+                    const Proxy& road) {
+  REQUIRE_OK(client.AwaitSharedMemory(kLong));
+  const int64_t before = road.counts().bytes_to_server;
+  Calls calls;
+  client.PushPull(gradient, {}, calls.Expect(0));
+  REQUIRE(calls.Await());
+  REQUIRE_OK(calls.Result(0));
+  return road.counts().bytes_to_server - before;
+}
+
+TEST_CASE("after memory was detached, another region is shared") {
+  constexpr int64_t kBytes = 128 << 10;
+  TestCluster cluster({.parameters = kBytes / 4, .block_bytes = kBytes}, 1);
+  const Proxy road(cluster.addresses()[0]);
+  const auto first = MakeRegion();
+  ParameterClientOptions options = cluster.ClientOptions();
+  options.servers = {road.address()};
+  options.transport = Transport::kSharedMemory;
+  options.region = first;
+  const auto client = cluster.MakeClient(options);
+  SharedGradient gradient(cluster.plan(), *first, 1);
+  REQUIRE(BytesOfPush(*client, gradient.Push(0, 0, {0, 1}), road) < kBytes);
+  first->Detach();
+  REQUIRE(BytesOfPush(*client, gradient.Push(0, 0, {1, 2}), road) >= kBytes);
+
+  const auto second = MakeRegion();
+  client->UseRegion(second);
+  SharedGradient anew(cluster.plan(), *second, 1);
+  REQUIRE(BytesOfPush(*client, anew.Push(0, 1, {0, 1}), road) < kBytes);
+  // What lies elsewhere is sent.
+  REQUIRE(BytesOfPush(*client, gradient.Push(0, 1, {1, 2}), road) >= kBytes);
+  client->UseRegion(nullptr);
+  REQUIRE(BytesOfPush(*client, anew.Push(0, 2, {0, 2}), road) >= kBytes);
+}
+
+TEST_CASE("what was lent in a generation stays as it is when that is over") {
+  // One block, so that two versions are lent at most.
+  TestCluster cluster({.parameters = 16}, 1);
+  ShardStore& store = cluster.server(0).store();
+  REQUIRE_OK(store.Restore(1, 0, nullptr));
+  SharingClient sharing(cluster);
+  sharing.client->SetGeneration(1);
+  SharedGradient gradient(cluster.plan(), *sharing.region, 1);
+  auto held = PushPullView(*sharing.client, gradient.Push(0, 0, {0, 2}));
+  REQUIRE_OK(held);
+  const std::vector<float> seen = FloatsOf(*held);
+  for (int64_t generation = 2; generation < 6; ++generation) {
+    REQUIRE_OK(store.Restore(generation, 0, nullptr));
+    sharing.client->SetGeneration(generation);
+    gradient.Fill(static_cast<float>(generation));
+    for (int64_t step = 0; step < 3; ++step) {
+      const auto view =
+          PushPullView(*sharing.client, gradient.Push(0, step, {0, 2}));
+      REQUIRE_OK(view);
+      REQUIRE(view->Valid());
+      REQUIRE(FloatsOf(*view) != seen);
+    }
+    REQUIRE(held->Valid());
+    REQUIRE(FloatsOf(*held) == seen);
+  }
+  // Given back to a store that has long forgotten it.
+  held = absl::CancelledError();
+  REQUIRE_OK(PushPullView(*sharing.client, gradient.Push(0, 3, {0, 2})));
+  REQUIRE(sharing.client->traffic().retries == 0);
+}
+
+TEST_CASE("gradients of a generation that is over are let go, and shared on") {
+  const TestJobOptions job{.parameters = 40};
+  TestCluster undisturbed(job, 1);
+  SharingClient reference(undisturbed);
+  const Outcome expected = RunSteps(undisturbed, *reference.client,
+                                    *reference.region, [](int64_t) {});
+
+  TestCluster cluster(job, 1);
+  ShardStore& store = cluster.server(0).store();
+  REQUIRE_OK(store.Restore(1, 0, nullptr));
+  SharingClient sharing(cluster);
+  sharing.client->SetGeneration(1);
+  SharedGradient gradient(cluster.plan(), *sharing.region, 3);
+  FlatVector to(cluster.plan(), 0);
+  Calls calls;
+  for (int block = 0; block < cluster.plan().block_count(); ++block) {
+    sharing.client->PushPull(gradient.Push(block, 0, {0, 1}), to.Block(block),
+                             calls.Expect(block));
+  }
+  REQUIRE_OK(store.Restore(2, 0, nullptr));
+  // Those that come only now are refused as well.
+  REQUIRE(calls.Await());
+  for (int block = 0; block < cluster.plan().block_count(); ++block) {
+    REQUIRE_ERROR(calls.Result(block), Code::kAborted, "generation 1");
+  }
+  gradient.Fill(100);
+  sharing.client->SetGeneration(2);
+  const Outcome outcome =
+      RunSteps(cluster, *sharing.client, *sharing.region, [](int64_t) {});
+  REQUIRE(outcome.parameters == expected.parameters);
+  REQUIRE(outcome.state_hashes == expected.state_hashes);
+  // All calls were answered, so nothing had to be taken away.
+  REQUIRE_FALSE(sharing.region->detached());
+  REQUIRE_OK(sharing.client->AwaitSharedMemory(kLong));
 }
 
 TEST_CASE("a client may come and go while it gets hold of shared memory") {

@@ -65,11 +65,12 @@ class TestCluster {
  public:
   TestCluster(const TestJobOptions& job_options, int servers,
               ChannelSecurity security = {},
-              ShmUse shared_memory = ShmUse::kAuto)
+              ShmUse shared_memory = ShmUse::kAuto, bool servers_attend = false)
       : job_(MakeTestJob(job_options)),
         plan_(MakeTestPlan(job_, servers)),
         security_(std::move(security)),
-        shared_memory_(shared_memory) {
+        shared_memory_(shared_memory),
+        servers_attend_(servers_attend) {
     addresses_.assign(static_cast<size_t>(servers), "127.0.0.1:0");
     servers_.resize(static_cast<size_t>(servers));
     for (int shard = 0; shard < servers; ++shard) StartServer(shard);
@@ -77,11 +78,15 @@ class TestCluster {
 
   // With a fresh state, on the address that the shard had before.
   void StartServer(int shard) {
-    auto server = Server::Start(job_, {.shard = shard,
-                                       .shard_count = plan_.shard_count(),
-                                       .listen = addresses_[Index(shard)],
-                                       .security = security_,
-                                       .shared_memory = shared_memory_});
+    const bool has_link = servers_attend_ && shard > 0;
+    auto server = Server::Start(
+        job_, {.shard = shard,
+               .shard_count = plan_.shard_count(),
+               .listen = addresses_[Index(shard)],
+               .security = security_,
+               .shared_memory = shared_memory_,
+               .servers_attend = servers_attend_,
+               .coordinator = has_link ? addresses_[0] : std::string()});
     REQUIRE_OK(server);
     servers_[Index(shard)] = *std::move(server);
     addresses_[Index(shard)] = servers_[Index(shard)]->address();
@@ -123,6 +128,8 @@ class TestCluster {
   const ShardPlan plan_;
   const ChannelSecurity security_;
   const ShmUse shared_memory_;
+  // Whether they recover together; see ServerOptions.
+  const bool servers_attend_;
   std::vector<std::string> addresses_;
   std::vector<std::unique_ptr<Server>> servers_;
 };

@@ -91,6 +91,20 @@ TEST_CASE("final failures outlast the pass") {
   REQUIRE(*board.Begin(0, 0));
 }
 
+TEST_CASE("a stop holds, and comes before everything else") {
+  BlockBoard board(Plan());
+  board.Interrupt(absl::AbortedError("back"));
+  std::thread stopper([&] { board.Stop(absl::CancelledError("stop")); });
+  stopper.join();
+  for (int i = 0; i < 3; ++i) {
+    REQUIRE_ERROR(board.WaitFor({0, 1}, 0), absl::StatusCode::kCancelled,
+                  "stop");
+    REQUIRE_ERROR(board.Begin(0, 0), absl::StatusCode::kCancelled, "stop");
+    if (i == 0) board.Forget();
+    if (i == 1) board.StartPass(0);
+  }
+}
+
 TEST_CASE("a failed fetch ends the pass that needs it, no other") {
   BlockBoard board(Plan());
   board.StartPass(2);
@@ -130,6 +144,17 @@ TEST_CASE("gradient vectors lie in a shared region as far as it reaches") {
   const auto second = pool.Acquire();
   REQUIRE_FALSE(region->OffsetOf(second->data(), 40000).has_value());
   second->data()[9999] = 1;
+}
+
+TEST_CASE("gradient vectors lie in the region that a pool is given later") {
+  auto first = SharedRegion::Create(64 << 10).value();
+  auto second = SharedRegion::Create(64 << 10).value();
+  GradientPool pool(1000, first);
+  const auto lent = pool.Acquire();
+  pool.Acquire().reset();
+  pool.UseRegion(second);
+  REQUIRE(first->OffsetOf(lent->data(), 4000).has_value());
+  REQUIRE(second->OffsetOf(pool.Acquire()->data(), 4000).has_value());
 }
 
 }  // namespace

@@ -1,18 +1,17 @@
 // One membership of a worker, from Join to the job's end or the membership's:
-// asks for work and does it.
+// asks for work and does it, in the generation that the answer names.
 //
 // What ends a piece of work, and what follows:
-//   a recall, or a server in another generation  ABORTED       ask again
-//   others have gone beyond it                   OUT_OF_RANGE  ask again
-//   the lease ran out, or the coordinator is
-//   another process and knows nobody yet         NOT_FOUND     join again
-//   the worker is told to stop                   CANCELLED     end
-//   anything else                                              end, with an
-//   error
+//   ABORTED       a recall, or a server in another generation      ask again
+//   OUT_OF_RANGE  others have gone beyond it                       ask again
+//   NOT_FOUND     the lease ran out, or the coordinator is
+//                 another process and knows nobody yet             join again
+//   CANCELLED     the worker was told to stop                      end
+//   others                                                         fail
 // A server that is away ends nothing for as long as the clients wait for it.
 
-#ifndef TESSERA_WORKER_TRAIN_MEMBERSHIP_H_
-#define TESSERA_WORKER_TRAIN_MEMBERSHIP_H_
+#ifndef TESSERA_WORKER_TRAIN_WORK_LOOP_H_
+#define TESSERA_WORKER_TRAIN_WORK_LOOP_H_
 
 #include <cstdint>
 #include <memory>
@@ -33,17 +32,17 @@
 namespace tessera {
 
 // For one thread; another may stop the shop's board.
-class Membership {
+class WorkLoop {
  public:
   // All but `client` and `network` are borrowed and must outlive the object.
   // `client` uses the shop's region. `tracer` may be null.
-  Membership(CoordinatorClient& coordinator, Workshop& shop,
-             std::unique_ptr<ParameterClient> client,
-             std::unique_ptr<Network> network, const v1::JoinResponse& joined,
-             Tracer* tracer);
+  WorkLoop(CoordinatorClient& coordinator, Workshop& shop,
+           std::unique_ptr<ParameterClient> client,
+           std::unique_ptr<Network> network, const v1::JoinResponse& joined,
+           Tracer* tracer);
 
   // Leaves the board without a fetch or a failure.
-  ~Membership();
+  ~WorkLoop();
 
   // Codes: OK when the job ended; NOT_FOUND when the membership did (join
   // again); anything else is final.
@@ -82,4 +81,4 @@ class Membership {
 
 }  // namespace tessera
 
-#endif  // TESSERA_WORKER_TRAIN_MEMBERSHIP_H_
+#endif  // TESSERA_WORKER_TRAIN_WORK_LOOP_H_

@@ -1,4 +1,4 @@
-#include "worker/train/membership.h"
+#include "worker/train/work_loop.h"
 
 #include <spdlog/spdlog.h>
 
@@ -30,10 +30,10 @@ absl::Status ComputesDifferently(const absl::Status& status) {
 
 }  // namespace
 
-Membership::Membership(CoordinatorClient& coordinator, Workshop& shop,
-                       std::unique_ptr<ParameterClient> client,
-                       std::unique_ptr<Network> network,
-                       const v1::JoinResponse& joined, Tracer* tracer)
+WorkLoop::WorkLoop(CoordinatorClient& coordinator, Workshop& shop,
+                   std::unique_ptr<ParameterClient> client,
+                   std::unique_ptr<Network> network,
+                   const v1::JoinResponse& joined, Tracer* tracer)
     : tracer_(tracer),
       coordinator_(coordinator),
       shop_(shop),
@@ -45,14 +45,14 @@ Membership::Membership(CoordinatorClient& coordinator, Workshop& shop,
                   shop.board);
 }
 
-Membership::~Membership() {
+WorkLoop::~WorkLoop() {
   // It may have something to say to the board until it is gone.
   keeper_.reset();
   client_->CancelAll();
   shop_.board.Reset();
 }
 
-absl::Status Membership::Run() {
+absl::Status WorkLoop::Run() {
   while (true) {
     TESSERA_ASSIGN_OR_RETURN(v1::GetWorkResponse work, AskForWork());
     TESSERA_RETURN_IF_ERROR(Enter(work.generation()));
@@ -61,7 +61,7 @@ absl::Status Membership::Run() {
   }
 }
 
-absl::StatusOr<v1::GetWorkResponse> Membership::AskForWork() {
+absl::StatusOr<v1::GetWorkResponse> WorkLoop::AskForWork() {
   v1::GetWorkRequest request;
   request.set_worker_id(worker_.value());
   request.set_have_version(
@@ -75,7 +75,7 @@ absl::StatusOr<v1::GetWorkResponse> Membership::AskForWork() {
   return coordinator_.GetWork(request);
 }
 
-absl::Status Membership::Enter(int64_t generation) {
+absl::Status WorkLoop::Enter(int64_t generation) {
   if (generation != shop_.generation) {
     TESSERA_RETURN_IF_ERROR(EndCalls());
     shop_.board.Forget();
@@ -87,7 +87,7 @@ absl::Status Membership::Enter(int64_t generation) {
   return absl::OkStatus();
 }
 
-absl::Status Membership::Do(const v1::GetWorkResponse& work) {
+absl::Status WorkLoop::Do(const v1::GetWorkResponse& work) {
   if (work.has_train()) {
     const v1::TrainWork& train = work.train();
     return range_worker_.Train(
@@ -99,7 +99,7 @@ absl::Status Membership::Do(const v1::GetWorkResponse& work) {
   return absl::OkStatus();
 }
 
-absl::Status Membership::Evaluate(const v1::EvaluateWork& work) {
+absl::Status WorkLoop::Evaluate(const v1::EvaluateWork& work) {
   v1::ReportEvaluationRequest report;
   report.set_worker_id(worker_.value());
   report.set_version(work.version());
@@ -115,8 +115,8 @@ absl::Status Membership::Evaluate(const v1::EvaluateWork& work) {
   return coordinator_.ReportEvaluation(report).status();
 }
 
-absl::Status Membership::Recover(const absl::Status& status,
-                                 const v1::GetWorkResponse& work) {
+absl::Status WorkLoop::Recover(const absl::Status& status,
+                               const v1::GetWorkResponse& work) {
   if (status.ok()) return status;
   if (absl::IsAborted(status)) {
     gives_up_last_ = true;
@@ -136,7 +136,7 @@ absl::Status Membership::Recover(const absl::Status& status,
   return absl::OkStatus();
 }
 
-absl::Status Membership::EndCalls() {
+absl::Status WorkLoop::EndCalls() {
   client_->CancelAll();
   shop_.board.Reset();
   TESSERA_ASSIGN_OR_RETURN(const bool renewed, shop_.RenewRegion());
@@ -144,7 +144,7 @@ absl::Status Membership::EndCalls() {
   return absl::OkStatus();
 }
 
-double Membership::MicrobatchSeconds() const {
+double WorkLoop::MicrobatchSeconds() const {
   const TrainTimes& times = range_worker_.times();
   if (times.microbatches == 0) return 0;
   return absl::ToDoubleSeconds(times.compute) /
