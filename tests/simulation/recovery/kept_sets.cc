@@ -11,7 +11,7 @@ bool IsSame(const SetName& a, const SetName& b) {
 
 }  // namespace
 
-void KeptSets::Acknowledge(const SetName& set) {
+void KeptSets::Acknowledge(const SetName& set, bool lasts) {
   std::erase_if(sets_, [&](const SetName& kept) {
     // What is beyond the new one stays.
     if (kept.version > set.version) return false;
@@ -22,7 +22,7 @@ void KeptSets::Acknowledge(const SetName& set) {
         });
     return others >= keep_;
   });
-  sets_.push_back(set);
+  if (lasts) sets_.push_back(set);
 }
 
 void KeptSets::Damage(const SetName& set) {
