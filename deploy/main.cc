@@ -65,6 +65,9 @@ ABSL_FLAG(double, checkpoint_every_seconds, 0,
           "Overrides the job's operation.checkpoint.every_seconds.");
 ABSL_FLAG(int, keep_checkpoints, 0,
           "Overrides the job's operation.checkpoint.keep.");
+ABSL_FLAG(int, stop_within_seconds, 30,
+          "After Ctrl-C or SIGTERM: when to give up waiting for the job's end "
+          "and kill everything, without results.");
 ABSL_FLAG(int, lease_seconds, 10,
           "A worker that is silent for this long loses its work to another.");
 ABSL_FLAG(std::string, server_flags, "",
@@ -96,7 +99,8 @@ metrics.jsonl, curves.svg, params.safetensors, summary.json.
   tessera_launch --job=resolved.textproto --attach=10.0.0.1:7000,10.0.0.2:7000
 
 Ctrl-C (or SIGTERM) ends the job after the step at hand and still writes the
-results; the second one kills everything at once.
+results, or gives up after --stop_within_seconds; the second one kills
+everything at once.
 
 Exit status: 0 success, 1 the run failed (or, with --compare, the runs differ),
 2 bad flags, job file or data, 3 the job waited longer than its operation.wait
@@ -193,6 +197,10 @@ absl::Status CheckFlags() {
     return absl::InvalidArgumentError(
         "--worker_restarts and --server_restarts must be at least 0");
   }
+  if (absl::GetFlag(FLAGS_stop_within_seconds) < 1) {
+    return absl::InvalidArgumentError(
+        "--stop_within_seconds must be at least 1");
+  }
   TESSERA_RETURN_IF_ERROR(CheckCheckpointFlags());
   const ChannelSecurity security = SecurityFromFlags();
   const bool network_flags =
@@ -261,7 +269,8 @@ RunOptions MakeOptions(const std::string& run_dir, int servers) {
       .trace_out = absl::GetFlag(FLAGS_trace_out),
       .checkpoint_dir = absl::GetFlag(FLAGS_checkpoint_dir),
       .resume = absl::GetFlag(FLAGS_resume),
-      .overwrite = absl::GetFlag(FLAGS_overwrite)};
+      .overwrite = absl::GetFlag(FLAGS_overwrite),
+      .stop_within = absl::Seconds(absl::GetFlag(FLAGS_stop_within_seconds))};
   if (options.checkpoint_dir.empty()) {
     options.checkpoint_dir = run_dir + "/checkpoints";
   } else if (options.checkpoint_dir == "none") {
@@ -311,8 +320,9 @@ void PrintResult(const Job& job, const std::string& dir,
 // The run failed, or was stopped before it had results.
 int FailRun(const absl::Status& status, const StopOnSignal& signals) {
   const int signal = signals.first_signal();
-  // Checkpoints where there should be none, or the other way round.
-  if (absl::IsAlreadyExists(status) ||
+  // Checkpoints where there should be none, or the other way round; a job that
+  // a server refuses, or whose checkpoints are another's.
+  if (absl::IsAlreadyExists(status) || absl::IsInvalidArgument(status) ||
       (absl::GetFlag(FLAGS_resume) && absl::IsNotFound(status))) {
     return Fail(kExitUsage, status);
   }

@@ -130,7 +130,11 @@ absl::Status Cluster::AwaitServer(const Process& server) {
     // Another program's file is all there is to look at; its end can be waited
     // for.
     if (const auto ending = child.WaitFor(kLookInterval)) {
-      return absl::FailedPreconditionError(
+      const bool refuses =
+          ending->signal == 0 && ending->exit_status == kExitUsage;
+      return absl::Status(
+          refuses ? absl::StatusCode::kInvalidArgument
+                  : absl::StatusCode::kFailedPrecondition,
           absl::StrCat("server ", shard, " did not start: ", Describe(*ending),
                        "\n", child.LogTail(kLogLines)));
     }

@@ -46,7 +46,8 @@ struct Death {
 class Cluster {
  public:
   // Starts the servers and waits until all listen, then starts the workers.
-  // Codes: DEADLINE_EXCEEDED or FAILED_PRECONDITION for a server that does not
+  // Codes: INVALID_ARGUMENT for a server that refuses its flags or job,
+  // DEADLINE_EXCEEDED or FAILED_PRECONDITION for one that does not
   // come up, with the end of its log; those of Child::Start.
   static absl::StatusOr<std::unique_ptr<Cluster>> Start(
       const ClusterOptions& options);

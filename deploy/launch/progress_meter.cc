@@ -43,6 +43,11 @@ std::string DescribeWaiting(const v1::GetStatusResponse& status) {
 Progress ProgressMeter::Update(const v1::GetStatusResponse& status,
                                int64_t pushed_bytes, const RunHistory& history,
                                absl::Time now) {
+  // Where the job has gone back, or a server counts anew, there is no speed.
+  if (!samples_.empty() && (status.steps_done() < samples_.back().steps ||
+                            pushed_bytes < samples_.back().pushed_bytes)) {
+    samples_.clear();
+  }
   samples_.push_back({now, status.steps_done(), pushed_bytes});
   while (samples_.size() > 2 && now - samples_[1].time >= kRateWindow) {
     samples_.pop_front();

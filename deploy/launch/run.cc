@@ -2,9 +2,7 @@
 
 #include <unistd.h>
 
-#include <filesystem>
 #include <memory>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -14,11 +12,11 @@
 #include "common/base/sha256.h"
 #include "common/base/status_macros.h"
 #include "common/trace/trace_file.h"
+#include "deploy/launch/checkpoint_folder.h"
 #include "deploy/launch/observer.h"
 #include "deploy/report/curves.h"
 #include "deploy/report/run_history.h"
 #include "deploy/report/safetensors.h"
-#include "server/checkpoint/format.h"
 
 namespace tessera {
 namespace {
@@ -40,48 +38,6 @@ absl::Status PrepareFolder(const Job& job, const std::string& dir) {
                              FormatJobText(job.proto()));
 }
 
-// The sets in the folder, in no order; none where there is no folder.
-std::vector<std::filesystem::path> SetsIn(const std::string& dir) {
-  std::vector<std::filesystem::path> sets;
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(dir, error)) {
-    if (ParseSetFolderName(entry.path().filename().string()).has_value()) {
-      sets.push_back(entry.path());
-    }
-  }
-  return sets;
-}
-
-// That the run starts from what it is meant to start from.
-absl::Status PrepareCheckpoints(const RunOptions& options) {
-  const std::string& dir = options.checkpoint_dir;
-  if (dir.empty()) return absl::OkStatus();
-  const std::vector<std::filesystem::path> sets = SetsIn(dir);
-  if (options.resume) {
-    if (!sets.empty()) return absl::OkStatus();
-    return absl::NotFoundError(
-        absl::StrCat("--resume: there is no checkpoint in ", dir));
-  }
-  if (!sets.empty() && !options.overwrite) {
-    return absl::AlreadyExistsError(absl::StrCat(
-        dir,
-        " holds checkpoints of an earlier run: go on from the newest with "
-        "--resume, remove them with --overwrite, or take another folder with "
-        "--checkpoint_dir"));
-  }
-  for (const std::filesystem::path& set : sets) {
-    std::error_code error;
-    std::filesystem::remove_all(set, error);
-    if (error) {
-      return absl::UnknownError(
-          absl::StrCat("cannot remove ", set.string(), ": ", error.message()));
-    }
-  }
-  return MakeDirectories(dir);
-}
-
-constexpr char kWaitedTooLong[] = "tessera/waited_too_long";
-
 absl::Status WaitedTooLongError(const v1::GetStatusResponse& status) {
   std::string message = absl::StrCat(
       "the job waited longer than its operation.wait.stop_after_seconds "
@@ -95,9 +51,7 @@ absl::Status WaitedTooLongError(const v1::GetStatusResponse& status) {
                   status.checkpoint().newest_folder().empty()
                       ? "none"
                       : status.checkpoint().newest_folder());
-  absl::Status error = absl::DeadlineExceededError(message);
-  error.SetPayload(kWaitedTooLong, absl::Cord());
-  return error;
+  return MakeWaitedTooLong(message);
 }
 
 // What only servers have: their figures and the parameters.
@@ -166,10 +120,6 @@ absl::Status WriteTimeline(const Cluster* cluster, const std::string& path) {
 
 }  // namespace
 
-bool WaitedTooLong(const absl::Status& status) {
-  return status.GetPayload(kWaitedTooLong).has_value();
-}
-
 absl::StatusOr<RunResult> RunJob(const Job& job, const RunOptions& options,
                                  const StopRequests& stop,
                                  ProgressDisplay& display) {
@@ -177,8 +127,11 @@ absl::StatusOr<RunResult> RunJob(const Job& job, const RunOptions& options,
   const std::string& dir = cluster_options.run_dir;
   cluster_options.job_file = dir + "/job.textproto";
   if (options.attach.empty()) {
-    TESSERA_RETURN_IF_ERROR(PrepareCheckpoints(options));
     if (!options.checkpoint_dir.empty()) {
+      TESSERA_RETURN_IF_ERROR(
+          PrepareCheckpointFolder({.path = options.checkpoint_dir,
+                                   .resume = options.resume,
+                                   .overwrite = options.overwrite}));
       cluster_options.server_flags.push_back("--checkpoint_dir=" +
                                              options.checkpoint_dir);
     }
@@ -200,8 +153,10 @@ absl::StatusOr<RunResult> RunJob(const Job& job, const RunOptions& options,
                         static_cast<int>(addresses.size()), job.block_bytes()));
   TESSERA_ASSIGN_OR_RETURN(std::unique_ptr<Observer> observer,
                            Observer::Create(addresses, options.security));
-  Watch watch(job, {.metrics_path = dir + "/metrics.jsonl"}, cluster.get(),
-              *observer, stop, display);
+  Watch watch(job,
+              {.metrics_path = dir + "/metrics.jsonl",
+               .stop_within = options.stop_within},
+              cluster.get(), *observer, stop, display);
   v1::GetStatusResponse status;
   absl::StatusOr<Fetched> fetched;
   // A server may die between the job's end and this; the job then goes back and

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "common/job/job.h"
 #include "common/rpc/credentials.h"
 #include "deploy/launch/cluster.h"
@@ -31,21 +32,18 @@ struct RunOptions {
   bool resume = false;
   // Remove the sets that are there.
   bool overwrite = false;
+  // See WatchOptions.
+  absl::Duration stop_within = absl::Seconds(30);
 };
-
-// Whether RunJob failed because the job waited longer than its operation.wait
-// allows.
-bool WaitedTooLong(const absl::Status& status);
 
 // Runs `job` with its results in options.cluster.run_dir, which must exist:
 // job.textproto, logs/, metrics.jsonl, curves.svg, params.safetensors,
 // summary.json; and, with trace_out, a timeline and its parts in trace/; and
-// checkpoints. A stop
-// request ends the job after the step at hand. Whatever
+// checkpoints. A stop request ends the job after the step at hand. Whatever
 // happens, no process of the run is left when it returns. Codes: those of
-// Cluster::Start and Watch::UntilEnd; DEADLINE_EXCEEDED, see WaitedTooLong;
-// ALREADY_EXISTS for checkpoints that are there, NOT_FOUND when there are none
-// to resume; others from fetching and writing results.
+// PrepareCheckpointFolder, Cluster::Start and Watch::UntilEnd;
+// DEADLINE_EXCEEDED, see WaitedTooLong; others from fetching and writing
+// results.
 absl::StatusOr<RunResult> RunJob(const Job& job, const RunOptions& options,
                                  const StopRequests& stop,
                                  ProgressDisplay& display);

@@ -21,6 +21,10 @@ int64_t PushedBytes(const std::vector<v1::GetServerInfoResponse>& servers) {
   return bytes;
 }
 
+constexpr char kWaitedTooLong[] = "tessera/waited_too_long";
+// A silence that is shorter is nothing to tell anyone.
+constexpr absl::Duration kSilenceMin = absl::Seconds(1);
+
 // Whether nothing more is to come.
 bool IsOver(const v1::GetStatusResponse& status) {
   if (status.phase() != v1::PHASE_ENDED) return false;
@@ -29,6 +33,16 @@ bool IsOver(const v1::GetStatusResponse& status) {
 }
 
 }  // namespace
+
+absl::Status MakeWaitedTooLong(const std::string& message) {
+  absl::Status error = absl::DeadlineExceededError(message);
+  error.SetPayload(kWaitedTooLong, absl::Cord());
+  return error;
+}
+
+bool WaitedTooLong(const absl::Status& status) {
+  return status.GetPayload(kWaitedTooLong).has_value();
+}
 
 Watch::Watch(const Job& job, const WatchOptions& options, Cluster* cluster,
              Observer& observer, const StopRequests& stop,
@@ -69,12 +83,25 @@ absl::Status Watch::Desert() {
 }
 
 absl::Status Watch::HandleStop() {
-  if (stop_.count == 0 || stop_sent_) return absl::OkStatus();
-  if (!stop_said_) {
+  if (stop_.count == 0) return absl::OkStatus();
+  if (!stop_seen_) {
     display_.Print(
         "Stopping after the step at hand; once more to give up at once.");
+    stop_seen_ = absl::Now();
   }
-  stop_said_ = true;
+  if (absl::Now() - *stop_seen_ > options_.stop_within) {
+    return absl::DeadlineExceededError(absl::StrCat(
+        "the job has not ended ", absl::FormatDuration(options_.stop_within),
+        " after it was asked to",
+        shown_ && !shown_->waiting.empty()
+            ? absl::StrCat(" (waiting: ", shown_->waiting, ")")
+            : "",
+        "; the newest checkpoint is ", newest_checkpoint_));
+  }
+  return stop_sent_ ? absl::OkStatus() : AskToStop();
+}
+
+absl::Status Watch::AskToStop() {
   const absl::Status sent = observer_.StopJob("the launcher was asked to stop");
   // A coordinator that is away is told when it is back.
   if (IsTransportFailure(sent)) return absl::OkStatus();
@@ -86,7 +113,11 @@ absl::Status Watch::TendCluster() {
   if (cluster_ == nullptr) return absl::OkStatus();
   return cluster_->Tend([this](const Death& death) {
     display_.Print(death.report);
-    if (!death.label.empty()) observer_.ReportDead(death.label);
+    if (!death.label.empty()) {
+      observer_.ReportDead(death.label);
+    } else if (!server_died_) {
+      server_died_ = absl::Now();
+    }
   });
 }
 
@@ -99,15 +130,19 @@ absl::StatusOr<std::optional<v1::GetStatusResponse>> Watch::Look() {
   if (infos.ok()) {
     TESSERA_RETURN_IF_ERROR(CheckIdentity(*status, *infos));
     pushed_bytes_ = PushedBytes(*infos);
-  } else {
-    const bool may_pass = IsTransportFailure(infos.status()) &&
-                          last_look_ - last_answer_ <= options_.lost_after;
-    if (!may_pass) return infos.status();
-    if (!status.ok()) return std::nullopt;
+  } else if (!IsTransportFailure(infos.status())) {
+    return infos.status();
+  } else if (!status.ok()) {
+    TESSERA_RETURN_IF_ERROR(BearSilence(status.status()));
+    return std::nullopt;
   }
   NoteGeneration(*status);
+  if (!status->checkpoint().newest_folder().empty()) {
+    newest_checkpoint_ = status->checkpoint().newest_folder();
+  }
   history_.Update(*status, absl::ToDoubleSeconds(elapsed()));
-  display_.Show(meter_.Update(*status, pushed_bytes_, history_, last_look_));
+  shown_ = meter_.Update(*status, pushed_bytes_, history_, last_look_);
+  display_.Show(*shown_);
   // Without all servers there is nothing to fetch, unless nothing more is to
   // be waited for.
   const bool is_given_up =
@@ -122,12 +157,39 @@ void Watch::NoteGeneration(const v1::GetStatusResponse& status) {
   }
   if (generation_ != 0) {
     ++recoveries_;
-    display_.Print(
-        absl::StrCat("recovered: all servers are back, training "
-                     "goes on from version ",
-                     status.steps_done()));
+    display_.Print(absl::StrCat(
+        "recovered: all servers are back",
+        server_died_
+            ? absl::StrFormat(" after %.1f s",
+                              absl::ToDoubleSeconds(last_look_ - *server_died_))
+            : "",
+        ", ", status.steps_done(), " steps done"));
+    // The coordinator may be another, which was told nothing.
+    stop_sent_ = false;
   }
+  server_died_.reset();
   generation_ = status.generation();
+}
+
+absl::Status Watch::BearSilence(const absl::Status& why) {
+  const absl::Duration silence = last_look_ - last_answer_;
+  const double stop_after = job_.wait_policy().stop_after_seconds();
+  if (cluster_ == nullptr) {
+    if (silence > options_.lost_after) return why;
+  } else if (stop_after > 0 &&
+             silence > options_.lost_after + absl::Seconds(stop_after)) {
+    return MakeWaitedTooLong(
+        absl::StrCat("waited too long for server 0: ", why.message(),
+                     "; the newest checkpoint is ", newest_checkpoint_));
+  }
+  if (!shown_ || silence < kSilenceMin) return absl::OkStatus();
+  shown_->samples_per_second = 0;
+  shown_->pushed_megabytes_per_second = 0;
+  shown_->time_left.reset();
+  shown_->waiting =
+      absl::StrCat("server 0 to answer, ", absl::ToInt64Seconds(silence), " s");
+  display_.Show(*shown_);
+  return absl::OkStatus();
 }
 
 absl::Status Watch::CheckIdentity(

@@ -28,9 +28,18 @@ struct StopRequests {
 struct WatchOptions {
   std::string metrics_path;
   absl::Duration interval = absl::Milliseconds(250);
-  // A coordinator that does not answer for this long has been lost.
+  // A coordinator that does not answer for this long has been lost; one of the
+  // cluster's, which would start it again if it died, is waited for as long as
+  // the job's wait policy says, and this long on top.
   absl::Duration lost_after = absl::Seconds(60);
+  // A job that was asked to stop must have ended by then.
+  absl::Duration stop_within = absl::Seconds(30);
 };
+
+// The error of a job that waited longer than its operation.wait allows, and
+// whether a status is that.
+absl::Status MakeWaitedTooLong(const std::string& message);
+bool WaitedTooLong(const absl::Status& status);
 
 // For the main thread only (see Child).
 class Watch {
@@ -43,11 +52,11 @@ class Watch {
   // Shows progress, tends the cluster, and passes on the first request to stop.
   // Returns the status in which the job has ended and its last checkpoint is
   // complete, or has failed. May be called again, for a job that has gone back
-  // since. Codes: those of
-  // Cluster::Tend; ABORTED when all workers have left a job that goes on;
-  // UNAVAILABLE when a server was lost; FAILED_PRECONDITION when the servers
-  // run another job or are not given in shard order; other errors of servers
-  // that cannot pass.
+  // since. Codes: those of Cluster::Tend; ABORTED when all workers have left a
+  // job that goes on; UNAVAILABLE when a server was lost; DEADLINE_EXCEEDED
+  // when the job does not stop within the time for it, and see WaitedTooLong;
+  // FAILED_PRECONDITION when the servers run another job or are not given in
+  // shard order; other errors of servers that cannot pass.
   absl::StatusOr<v1::GetStatusResponse> UntilEnd();
 
   // From the start to the last look.
@@ -58,6 +67,7 @@ class Watch {
 
  private:
   absl::Status HandleStop();
+  absl::Status AskToStop();
   absl::Status TendCluster();
   absl::Status Desert();
   void NoteGeneration(const v1::GetStatusResponse& status);
@@ -66,6 +76,8 @@ class Watch {
   absl::Status CheckIdentity(
       const v1::GetStatusResponse& status,
       const std::vector<v1::GetServerInfoResponse>& infos) const;
+  // The coordinator does not answer: whether it may yet, which is shown.
+  absl::Status BearSilence(const absl::Status& why);
   void Rest() const;
 
   const Job& job_;
@@ -79,8 +91,11 @@ class Watch {
   const absl::Time start_;
   absl::Time last_look_;
   absl::Time last_answer_;
-  bool stop_said_ = false;
+  std::optional<Progress> shown_;
+  std::string newest_checkpoint_ = "none";
+  std::optional<absl::Time> stop_seen_;
   bool stop_sent_ = false;
+  std::optional<absl::Time> server_died_;  // And has not come back.
   int64_t generation_ = 0;
   int recoveries_ = 0;
   int64_t pushed_bytes_ = 0;

@@ -16,7 +16,29 @@ RunHistory::RunHistory(const std::string& metrics_path) : path_(metrics_path) {
   if (!path_.empty()) file_.open(path_, std::ios::trunc);
 }
 
+void RunHistory::DropUndone(const v1::GetStatusResponse& status,
+                            double seconds) {
+  // Until all servers are back, nobody knows how far.
+  if (status.phase() == v1::PHASE_RECOVERING || steps_.empty()) return;
+  // Losses are there before a step counts as done.
+  int64_t end = status.steps_done();
+  if (!status.steps().empty()) {
+    end = std::max(end, status.steps().rbegin()->step() + 1);
+  }
+  if (steps_.back().step() < end) return;
+  while (!steps_.empty() && steps_.back().step() >= end) steps_.pop_back();
+  while (!evaluations_.empty() && evaluations_.back().version() > end) {
+    evaluations_.pop_back();
+  }
+  file_ << ordered_json{{"kind", "rollback"},
+                        {"step", end},
+                        {"seconds", seconds}}
+               .dump()
+        << '\n';
+}
+
 void RunHistory::Update(const v1::GetStatusResponse& status, double seconds) {
+  DropUndone(status, seconds);
   for (const v1::StepRecord& step : status.steps()) {
     if (!steps_.empty() && step.step() <= steps_.back().step()) continue;
     steps_.push_back(step);

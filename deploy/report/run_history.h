@@ -19,13 +19,16 @@ namespace tessera {
 // appends them to a file of JSON lines:
 //   {"kind":"step","step":17,"loss":0.43,"seconds":2.1}
 //   {"kind":"evaluation","step":20,"loss":0.4,"accuracy":0.86,"seconds":2.3}
-// "seconds" is when it was seen, from the start. Not thread-safe.
+//   {"kind":"rollback","step":12,"seconds":2.9}
+// "seconds" is when it was seen, from the start. The last kind says that the
+// job went back, and that steps from 12 on, and evaluations of later versions,
+// are undone: lines for them, if they are done again, follow. Not thread-safe.
 class RunHistory {
  public:
   // Starts the file anew. An empty path writes none.
   explicit RunHistory(const std::string& metrics_path);
 
-  // Takes what is new in `status`.
+  // Takes what is new in `status`, and drops what is undone.
   void Update(const v1::GetStatusResponse& status, double seconds);
 
   const std::vector<v1::StepRecord>& steps() const { return steps_; }
@@ -42,6 +45,8 @@ class RunHistory {
   absl::Status Check() const;
 
  private:
+  void DropUndone(const v1::GetStatusResponse& status, double seconds);
+
   std::string path_;
   std::ofstream file_;
   std::vector<v1::StepRecord> steps_;

@@ -3,6 +3,7 @@
 #include <signal.h>
 
 #include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,13 @@ void KillServer(LaunchRun& run, int shard, int steps) {
     return !found.empty();
   }));
   kill(found.front(), SIGKILL);
+}
+
+// Of step 0, as the run has recorded it.
+double FirstLoss(const LaunchRun& run) {
+  const auto metrics = ReadFile(run.run_dir() + "/metrics.jsonl");
+  REQUIRE(metrics.ok());
+  return nlohmann::json::parse(metrics->substr(0, metrics->find('\n')))["loss"];
 }
 
 int Run(const std::vector<std::string>& argv, std::string* output) {
@@ -96,6 +104,78 @@ TEST_CASE("a run that was interrupted goes on, on other servers") {
   LaunchRun second(job, 3, 1, resume);
   second.RequireSuccess();
   REQUIRE(second.Summary()["params_sha256"] == Undisturbed());
+}
+
+TEST_CASE("imported weights are where a resumed run begins") {
+  const std::string job = WriteSmallJob({.steps = 40});
+  LaunchRun first(job, 1, 1);
+  first.RequireSuccess();
+  const std::string root = NewScratchFolder() + "/checkpoints";
+  std::string output;
+  REQUIRE(Run({kCtl, "import", first.run_dir() + "/params.safetensors", root,
+               absl::StrCat("--job=", first.run_dir(), "/job.textproto")},
+              &output) == 0);
+  LaunchRun second(job, 2, 1, {"--checkpoint_dir=" + root, "--resume"});
+  second.RequireSuccess();
+  REQUIRE(second.StepsSeen() == 40);
+  // It has learned all its life.
+  REQUIRE(second.Summary()["params_sha256"] !=
+          first.Summary()["params_sha256"]);
+  REQUIRE(FirstLoss(second) < FirstLoss(first) / 2);
+
+  // Another job's checkpoints are refused, in the server's words.
+  LaunchRun other(WriteSmallJob({.steps = 50}), 2, 1,
+                  {"--checkpoint_dir=" + root, "--resume"});
+  const auto ending = other.command().Wait();
+  REQUIRE(ending.has_value());
+  INFO(other.command().Output());
+  REQUIRE(ending->exit_status == 2);
+  REQUIRE(absl::StrContains(other.command().Output(), "of another job"));
+}
+
+TEST_CASE("a run that went back and is stopped tells of what it has done") {
+  LaunchRun run(WriteSmallJob({.steps = 1000000}), 2, 2,
+                {"--checkpoint_dir=none"});
+  KillServer(run, 1, 300);
+  REQUIRE(Eventually(
+      [&] { return absl::StrContains(run.command().Output(), "recovered"); }));
+  run.command().Signal(SIGTERM);
+  const auto ending = run.command().Wait();
+  REQUIRE(ending.has_value());
+  INFO(run.command().Output());
+  REQUIRE(ending->exit_status == 143);
+  const auto metrics = ReadFile(run.run_dir() + "/metrics.jsonl");
+  REQUIRE(metrics.ok());
+  // The lines of the last life, whose beginning is marked.
+  const size_t mark = metrics->rfind("\"kind\":\"rollback\"");
+  REQUIRE(mark != std::string::npos);
+  const int steps = run.Summary()["steps"];
+  const auto has_step = [&](int step) {
+    return absl::StrContains(
+        metrics->substr(mark),
+        absl::StrCat("\"kind\":\"step\",\"step\":", step, ","));
+  };
+  REQUIRE(has_step(steps - 1));
+  REQUIRE_FALSE(has_step(steps));
+}
+
+TEST_CASE("SIGTERM ends a run that cannot end its step") {
+  LaunchRun run(WriteSmallJob({.steps = 1000000}), 2, 2,
+                {"--checkpoint_every_steps=10", "--stop_within_seconds=2"});
+  REQUIRE(Eventually([&] { return run.StepsSeen() > 100; }));
+  const auto children = Descendants(run.command().pid(), "tessera_");
+  const auto servers = Descendants(run.command().pid(), "--shard=1");
+  REQUIRE(servers.size() == 1);
+  kill(servers.front(), SIGSTOP);
+  run.command().Signal(SIGTERM);
+  const auto ending = run.command().Wait();
+  REQUIRE(ending.has_value());
+  INFO(run.command().Output());
+  REQUIRE(ending->exit_status == 143);
+  REQUIRE(absl::StrContains(run.command().Output(), "has not ended 2s after"));
+  for (pid_t child : children) REQUIRE_FALSE(IsAlive(child));
+  std::string output;
+  REQUIRE(Run({kCtl, "verify", run.run_dir() + "/checkpoints"}, &output) == 0);
 }
 
 TEST_CASE("a server that is stopped for a while is waited for") {

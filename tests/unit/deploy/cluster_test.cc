@@ -124,6 +124,15 @@ TEST_CASE("a server that does not start says why, and nothing is left") {
   REQUIRE(Family().empty());
 }
 
+TEST_CASE("a server that refuses its job at once is the user's mistake") {
+  TestCluster test;
+  test.options().server_binary =
+      test.Program("server", "echo of another job; exit 2");
+  REQUIRE_ERROR(Cluster::Start(test.options()),
+                absl::StatusCode::kInvalidArgument, "server 0",
+                "of another job");
+}
+
 TEST_CASE("a server that never listens is given up, with its log's place") {
   TestCluster test;
   test.options().server_binary =

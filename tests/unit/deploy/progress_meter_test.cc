@@ -65,6 +65,23 @@ TEST_CASE("speeds are of the last seconds, not of the whole run") {
   REQUIRE(progress.samples_per_second == Approx(2 * 10));
 }
 
+TEST_CASE("a job that goes back has no speed below 0") {
+  const Job job = TwoSampleJob();
+  ProgressMeter meter(job);
+  const RunHistory history("");
+  meter.Update(At(500), 5000000, history, kStart);
+  Progress progress =
+      meter.Update(At(100), 6000000, history, kStart + absl::Seconds(1));
+  REQUIRE(progress.samples_per_second == 0);
+  REQUIRE(progress.pushed_megabytes_per_second == 0);
+  // From there on it has one again, until a server counts anew.
+  progress = meter.Update(At(110), 8000000, history, kStart + absl::Seconds(2));
+  REQUIRE(progress.samples_per_second == Approx(20));
+  REQUIRE(progress.pushed_megabytes_per_second == Approx(2));
+  progress = meter.Update(At(120), 1000000, history, kStart + absl::Seconds(3));
+  REQUIRE(progress.pushed_megabytes_per_second == 0);
+}
+
 TEST_CASE("a job that stands still has no time left to tell") {
   const Job job = TwoSampleJob();
   ProgressMeter meter(job);

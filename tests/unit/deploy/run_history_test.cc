@@ -68,6 +68,60 @@ TEST_CASE("steps and evaluations are written once each, as they come") {
                            {"seconds", 1.5}});
 }
 
+// Steps [0, done) are done; evaluations of the versions given.
+v1::GetStatusResponse StatusAt(int64_t done,
+                               const std::vector<int64_t>& versions) {
+  v1::GetStatusResponse status;
+  status.set_phase(v1::PHASE_TRAINING);
+  status.set_steps_done(done);
+  for (int64_t step = 0; step < done; ++step) AddStep(status, step, 1);
+  for (int64_t version : versions) AddEvaluation(status, version, 1, 0.5);
+  return status;
+}
+
+TEST_CASE("what is undone by a roll-back is dropped, and comes again") {
+  const std::string path = NewScratchFolder() + "/metrics.jsonl";
+  RunHistory history(path);
+  history.Update(StatusAt(6, {2, 4, 6}), 1);
+  // Nobody knows yet how far back.
+  v1::GetStatusResponse recovering = StatusAt(0, {});
+  recovering.set_phase(v1::PHASE_RECOVERING);
+  history.Update(recovering, 2);
+  REQUIRE(history.steps().size() == 6);
+
+  history.Update(StatusAt(4, {2}), 3);
+  REQUIRE(history.steps().size() == 4);
+  REQUIRE(history.evaluations().back().version() == 4);
+  REQUIRE(Lines(path).back() ==
+          json{{"kind", "rollback"}, {"step", 4}, {"seconds", 3.0}});
+
+  history.Update(StatusAt(5, {2, 4}), 4);
+  REQUIRE(history.steps().size() == 5);
+  REQUIRE(Lines(path).back()["step"] == 4);
+  REQUIRE(Lines(path).back()["kind"] == "step");
+  const Curves curves = history.ToCurves("name", true);
+  for (size_t i = 0; i < curves.train_loss.size(); ++i) {
+    REQUIRE(curves.train_loss[i].step == static_cast<double>(i));
+  }
+}
+
+TEST_CASE("a coordinator that remembers less has undone nothing") {
+  RunHistory history("");
+  history.Update(StatusAt(6, {2, 4}), 1);
+  v1::GetStatusResponse status;
+  status.set_phase(v1::PHASE_TRAINING);
+  status.set_steps_done(6);
+  SECTION("nothing at all") {}
+  SECTION("only the newest") { AddStep(status, 6, 1); }
+  SECTION("losses ahead of what is done") {
+    status.set_steps_done(3);
+    AddStep(status, 5, 1);
+  }
+  history.Update(status, 2);
+  REQUIRE(history.steps().size() >= 6);
+  REQUIRE(history.evaluations().size() == 2);
+}
+
 TEST_CASE("losses keep all their bits, and what is not finite stays JSON") {
   const std::string path = NewScratchFolder() + "/metrics.jsonl";
   RunHistory history(path);

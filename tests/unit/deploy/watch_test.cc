@@ -45,7 +45,7 @@ class FakeObserver : public Observer {
 
   absl::Status StopJob(const std::string&) override {
     ++stops;
-    answers = {MakeStatus(v1::PHASE_ENDED, 1)};
+    if (stops >= deaf_to_stops) answers = {MakeStatus(v1::PHASE_ENDED, 1)};
     return absl::OkStatus();
   }
 
@@ -60,23 +60,26 @@ class FakeObserver : public Observer {
   std::vector<int> shards = {0, 1};  // Of the servers, in the order given.
   int looks = 0;
   int stops = 0;
+  int deaf_to_stops = 1;  // The first that does something.
 
  private:
   const Job& job_;
 };
 
 struct Fixture {
+  absl::Duration stop_within = absl::InfiniteDuration();
   Job job = MakeTestJob();
   FakeObserver observer{job};
   StopRequests stop;
   ProgressDisplay display;
-  Watch watch{
-      job,
-      {.interval = absl::Milliseconds(1), .lost_after = absl::Milliseconds(20)},
-      nullptr,
-      observer,
-      stop,
-      display};
+  Watch watch{job,
+              {.interval = absl::Milliseconds(1),
+               .lost_after = absl::Milliseconds(20),
+               .stop_within = stop_within},
+              nullptr,
+              observer,
+              stop,
+              display};
 };
 
 const absl::Status kGone = absl::UnavailableError("server 0 is gone");
@@ -100,6 +103,31 @@ TEST_CASE("a request to stop is passed on once") {
   f.stop.count = 1;
   REQUIRE_OK(f.watch.UntilEnd());
   REQUIRE(f.observer.stops == 1);
+}
+
+TEST_CASE("a coordinator that came back is asked to stop again") {
+  Fixture f;
+  f.observer.deaf_to_stops = 2;
+  f.stop.count = 1;
+  for (int64_t generation : {7, 7, 0, 9, 9}) {
+    f.observer.answers.push_back(f.observer.MakeStatus(v1::PHASE_TRAINING, 1));
+    f.observer.answers.back()->set_generation(generation);
+  }
+  REQUIRE_OK(f.watch.UntilEnd());
+  REQUIRE(f.observer.stops == 2);
+}
+
+TEST_CASE("a job that does not stop is given up, with what it waits for") {
+  Fixture f{.stop_within = absl::Milliseconds(20)};
+  f.observer.deaf_to_stops = 1000000;
+  v1::GetStatusResponse stuck = f.observer.MakeStatus(v1::PHASE_TRAINING, 1);
+  stuck.mutable_checkpoint()->set_newest_folder("ckpt/checkpoint-7");
+  stuck.add_waiting()->set_work("shard 1 to come back");
+  stuck.mutable_waiting(0)->set_waiting_ms(5000);
+  f.observer.answers = {stuck};
+  f.stop.count = 1;
+  REQUIRE_ERROR(f.watch.UntilEnd(), absl::StatusCode::kDeadlineExceeded, "20ms",
+                "shard 1 to come back", "ckpt/checkpoint-7");
 }
 
 TEST_CASE("the end is not the end while the last checkpoint is written") {
