@@ -119,7 +119,9 @@ class ParameterClient {
   virtual void SetGeneration(int64_t generation) = 0;
 
   // Ends all calls under way with CANCELLED and waits for their callbacks;
-  // later calls work as before.
+  // later calls work as before. That is at once, but for a gradient on its way
+  // into a connection that takes no more: gRPC lets go of it when the
+  // connection is given up for that, after kKeepaliveTimeout.
   virtual void CancelAll() = 0;
 
   // Ends all calls as CancelAll does. Gradients of later ones are looked for in

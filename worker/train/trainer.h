@@ -65,8 +65,9 @@ class Trainer {
   absl::Status Run();
 
   // Ends Run soon, whatever it waits for, giving back what the worker holds: at
-  // the end of the layer that it computes, and two seconds later at the most if
-  // the coordinator cannot be reached. Thread-safe.
+  // the end of the layer that it computes; two seconds later at the most if the
+  // coordinator cannot be reached; and see ParameterClient::CancelAll.
+  // Thread-safe.
   void Stop();
 
  private:

@@ -7,10 +7,12 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/time/clock.h"
+#include "tests/support/proxy.h"
 #include "tests/support/status.h"
 #include "tests/unit/client/test_cluster.h"
 #include "tests/unit/train/scripted_coordinator.h"
@@ -50,7 +52,10 @@ class Worker {
  public:
   using Answer = std::function<v1::GetWorkResponse(const v1::GetWorkRequest&)>;
 
-  explicit Worker(TestCluster& cluster) : cluster_(cluster) {
+  // `servers` are the cluster's, or ways to them.
+  explicit Worker(TestCluster& cluster)
+      : Worker(cluster, cluster.addresses()) {}
+  Worker(TestCluster& cluster, std::vector<std::string> servers) {
     v1::JoinResponse joined;
     joined.set_worker_id(5);
     *joined.mutable_job() = cluster.job().proto();
@@ -62,6 +67,7 @@ class Worker {
     REQUIRE_OK(shop);
     shop_ = *std::move(shop);
     ParameterClientOptions options = cluster.ClientOptions();
+    options.servers = std::move(servers);
     options.region = shop_->region;
     auto network = Network::Create(shop_->job, 64, {});
     REQUIRE_OK(network);
@@ -71,8 +77,10 @@ class Worker {
       return number < answers_.size() ? answers_[number](request)
                                       : Ended(shop_->generation);
     };
-    loop_.emplace(coordinator_, *shop_, cluster.MakeClient(std::move(options)),
-                  *std::move(network), joined, nullptr);
+    auto client = cluster.MakeClient(std::move(options));
+    client_ = client.get();
+    loop_.emplace(coordinator_, *shop_, std::move(client), *std::move(network),
+                  joined, nullptr);
   }
 
   Worker& Then(Answer answer) {
@@ -87,15 +95,16 @@ class Worker {
   absl::Status Run() { return loop_->Run(); }
 
   Workshop& shop() { return *shop_; }
+  ParameterClient& client() { return *client_; }
 
   std::vector<v1::GetWorkRequest> requests;
 
  private:
-  TestCluster& cluster_;
   CoordinatorScript script_;
   ScriptedCoordinator coordinator_{script_};
   std::unique_ptr<Workshop> shop_;
   std::vector<Answer> answers_;
+  ParameterClient* client_ = nullptr;
   std::optional<WorkLoop> loop_;
 };
 
@@ -207,12 +216,19 @@ TEST_CASE("pushes under way when the servers go back count for nothing") {
   REQUIRE(Hashes(cluster) == HashesOfStep(kJob, kServers));
 }
 
-TEST_CASE("memory that had to be detached is replaced") {
-  TestCluster cluster(kJob, 1);
+TEST_CASE("memory that had to be detached is replaced, and shared") {
+  constexpr int64_t kBytes = 128 << 10;
+  const TestJobOptions job{
+      .parameters = kBytes / 4, .block_bytes = kBytes, .train_examples = 64};
+  TestCluster cluster(job, 1);
   RestoreAll(cluster, 1);
-  Worker worker(cluster);
+  const Proxy road(cluster.addresses()[0]);
+  Worker worker(cluster, {road.address()});
   const std::shared_ptr<SharedRegion> first = worker.shop().region;
   if (first == nullptr) return;  // None here.
+  int64_t pushed_from = 0;
+  int64_t pushed_to = 0;
+  REQUIRE_OK(worker.client().AwaitSharedMemory(absl::Minutes(1)));
   worker.Then(Train(1, 0, 0, 1))
       .Then([&](const auto&) {
         // The worker's gradient was named to the server, and the calls go on.
@@ -223,21 +239,21 @@ TEST_CASE("memory that had to be detached is replaced") {
       })
       .Then([&](const auto&) {
         RestoreAll(cluster, 2);
+        REQUIRE_OK(worker.client().AwaitSharedMemory(absl::Minutes(1)));
+        pushed_from = road.counts().bytes_to_server;
         return Train(2, 0, 0, 2);
       })
       .Then([&](const auto&) {
         AwaitVersion(cluster, 1);
+        pushed_to = road.counts().bytes_to_server;
         return Nothing(2);
       });
   REQUIRE_OK(worker.Run());
   REQUIRE(first->detached());
   REQUIRE(worker.shop().region != nullptr);
   REQUIRE_FALSE(worker.shop().region->detached());
-  const auto gradient = worker.shop().pool.Acquire();
-  REQUIRE(worker.shop()
-              .region->OffsetOf(gradient->data(), sizeof(float))
-              .has_value());
-  REQUIRE(Hashes(cluster) == HashesOfStep(kJob, 1));
+  REQUIRE(pushed_to - pushed_from < kBytes);
+  REQUIRE(Hashes(cluster) == HashesOfStep(job, 1));
 }
 
 TEST_CASE("that others are ahead is believed in their generation only") {
