@@ -149,7 +149,7 @@ std::vector<uint64_t> HashesOfStep(const TestJobOptions& job, int servers) {
   return Hashes(cluster);
 }
 
-constexpr TestJobOptions kJob{.parameters = 100};
+const TestJobOptions kJob{.parameters = 100};
 constexpr int kServers = 2;
 
 TEST_CASE("what a worker holds is no proof in another generation") {
@@ -228,8 +228,12 @@ TEST_CASE("memory that had to be detached is replaced, and shared") {
   if (first == nullptr) return;  // None here.
   int64_t pushed_from = 0;
   int64_t pushed_to = 0;
-  REQUIRE_OK(worker.client().AwaitSharedMemory(absl::Minutes(1)));
-  worker.Then(Train(1, 0, 0, 1))
+  // Entering a generation opens streams anew, so not before that.
+  worker.Then(Nothing(1))
+      .Then([&](const auto&) {
+        REQUIRE_OK(worker.client().AwaitSharedMemory(absl::Minutes(1)));
+        return Train(1, 0, 0, 1);
+      })
       .Then([&](const auto&) {
         // The worker's gradient was named to the server, and the calls go on.
         while (PushesCounted(cluster) < cluster.plan().block_count()) {
