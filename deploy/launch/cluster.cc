@@ -39,27 +39,34 @@ absl::Duration PauseAfter(int quick_deaths) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Cluster>> Cluster::Start(
-    const ClusterOptions& options) {
+    const ClusterOptions& options, const OnDeath& on_death) {
   auto cluster = std::unique_ptr<Cluster>(new Cluster(options));
   for (int shard = 0; shard < options.servers; ++shard) {
     cluster->servers_.push_back(Process{.index = shard});
+    // An earlier run's, which --overwrite allows to be there.
+    unlink(cluster->PortFile(shard).c_str());
   }
   for (Process& server : cluster->servers_) {
-    TESSERA_RETURN_IF_ERROR(cluster->StartServer(server));
+    TESSERA_RETURN_IF_ERROR(cluster->StartProcess(server));
     // The others must be told where the first is.
-    if (server.index == 0)
-      TESSERA_RETURN_IF_ERROR(cluster->AwaitServer(server));
+    if (server.index > 0) continue;
+    TESSERA_RETURN_IF_ERROR(cluster->AwaitServer(server, on_death));
   }
-  for (const Process& server : cluster->servers_) {
-    if (server.index > 0) TESSERA_RETURN_IF_ERROR(cluster->AwaitServer(server));
+  for (Process& server : cluster->servers_) {
+    if (server.index == 0) continue;
+    TESSERA_RETURN_IF_ERROR(cluster->AwaitServer(server, on_death));
   }
   for (int i = 0; i < options.workers; ++i) {
-    cluster->workers_.push_back(Process{.index = i});
+    cluster->workers_.push_back(Process{.is_worker = true, .index = i});
   }
   for (Process& worker : cluster->workers_) {
-    TESSERA_RETURN_IF_ERROR(cluster->StartWorker(worker));
+    TESSERA_RETURN_IF_ERROR(cluster->StartProcess(worker));
   }
   return cluster;
+}
+
+std::string Cluster::Process::Name() const {
+  return absl::StrCat(is_worker ? "worker-" : "server-", index);
 }
 
 std::string Cluster::PortFile(int shard) const {
@@ -85,20 +92,29 @@ absl::Duration Cluster::Grace(absl::Duration without_trace) const {
                                     : without_trace + kTraceGrace;
 }
 
-absl::Status Cluster::StartServer(Process& server) {
-  const int shard = server.index;
-  server.label = absl::StrCat("server-", shard);
-  const std::string log = LogFile(server.label);
-  if (server.starts > 0) absl::StrAppend(&server.label, ".", server.starts);
-  if (server.starts == 0) {
+absl::Status Cluster::StartProcess(Process& process) {
+  const std::string log = LogFile(process.Name());
+  process.label = process.Name();
+  if (process.starts == 0) {
     // An earlier run's, which --overwrite allows to be there.
     unlink(log.c_str());
-    unlink(PortFile(shard).c_str());
+  } else {
+    // A new name for each life, so that the coordinator's list is unambiguous.
+    absl::StrAppend(&process.label, ".", process.starts);
   }
-  ++server.starts;
-  server.started = absl::Now();
-  server.due = absl::InfiniteFuture();
-  // Where the workers and the other servers look for it.
+  ++process.starts;
+  process.started = absl::Now();
+  process.due = absl::InfiniteFuture();
+  std::vector<std::string> argv = process.is_worker
+                                      ? WorkerCommand(process.label)
+                                      : ServerCommand(process.index);
+  AddTraceFlag(process.label, argv);
+  TESSERA_ASSIGN_OR_RETURN(process.child, Child::Start(argv, log));
+  return absl::OkStatus();
+}
+
+std::vector<std::string> Cluster::ServerCommand(int shard) const {
+  // Once it was there: where the workers and the other servers look for it.
   const auto at = static_cast<size_t>(shard);
   const std::string listen =
       at < addresses_.size() ? addresses_[at] : "127.0.0.1:0";
@@ -112,98 +128,85 @@ absl::Status Cluster::StartServer(Process& server) {
   if (shard > 0) argv.push_back("--coordinator=" + addresses_.front());
   argv.insert(argv.end(), options_.server_flags.begin(),
               options_.server_flags.end());
-  AddTraceFlag(server.label, argv);
-  TESSERA_ASSIGN_OR_RETURN(server.child, Child::Start(argv, log));
-  return absl::OkStatus();
+  return argv;
 }
 
-absl::Status Cluster::AwaitServer(const Process& server) {
+std::vector<std::string> Cluster::WorkerCommand(
+    const std::string& label) const {
+  std::vector<std::string> argv = {
+      options_.worker_binary,
+      absl::StrCat("--servers=", absl::StrJoin(addresses_, ",")),
+      absl::StrCat("--label=", label)};
+  argv.insert(argv.end(), options_.worker_flags.begin(),
+              options_.worker_flags.end());
+  return argv;
+}
+
+absl::Status Cluster::AwaitServer(Process& server, const OnDeath& on_death) {
   const int shard = server.index;
   const absl::Time deadline = absl::Now() + options_.start_timeout;
-  Child& child = *server.child;
   while (true) {
     const auto address = ReadFile(PortFile(shard));
     if (address.ok()) {
       addresses_.emplace_back(absl::StripAsciiWhitespace(*address));
       return absl::OkStatus();
     }
-    // Another program's file is all there is to look at; its end can be waited
-    // for.
-    if (const auto ending = child.WaitFor(kLookInterval)) {
-      const bool refuses =
-          ending->signal == 0 && ending->exit_status == kExitUsage;
-      return absl::Status(
-          refuses ? absl::StatusCode::kInvalidArgument
-                  : absl::StatusCode::kFailedPrecondition,
-          absl::StrCat("server ", shard, " did not start: ", Describe(*ending),
-                       "\n", child.LogTail(kLogLines)));
-    }
+    Child& child = *server.child;
     if (absl::Now() > deadline) {
       return absl::DeadlineExceededError(absl::StrCat(
           "server ", shard, " does not listen after ",
           absl::FormatDuration(options_.start_timeout), "; its log is ",
           child.log_path(), "\n", child.LogTail(kLogLines)));
     }
+    // Another program's file is all there is to look at; its end can be waited
+    // for.
+    const auto ending = child.WaitFor(kLookInterval);
+    if (!ending) continue;
+    if (ending->signal == 0) {
+      return absl::Status(
+          ending->exit_status == kExitUsage
+              ? absl::StatusCode::kInvalidArgument
+              : absl::StatusCode::kFailedPrecondition,
+          absl::StrCat("server ", shard, " did not start: ", Describe(*ending),
+                       "\n", child.LogTail(kLogLines)));
+    }
+    // One that was killed did not choose to end.
+    TESSERA_RETURN_IF_ERROR(Bury(server, *ending, on_death));
+    absl::SleepFor(server.due - absl::Now());
+    TESSERA_RETURN_IF_ERROR(StartProcess(server));
   }
 }
 
-absl::Status Cluster::StartWorker(Process& worker) {
-  worker.label = absl::StrCat("worker-", worker.index);
-  // A new name for each life, so that the coordinator's list is unambiguous.
-  if (worker.starts > 0) absl::StrAppend(&worker.label, ".", worker.starts);
-  const std::string log = LogFile(absl::StrCat("worker-", worker.index));
-  // An earlier run's, which --overwrite allows to be there.
-  if (worker.starts == 0) unlink(log.c_str());
-  ++worker.starts;
-  worker.started = absl::Now();
-  worker.due = absl::InfiniteFuture();
-  std::vector<std::string> argv = {
-      options_.worker_binary,
-      absl::StrCat("--servers=", absl::StrJoin(addresses_, ",")),
-      absl::StrCat("--label=", worker.label)};
-  argv.insert(argv.end(), options_.worker_flags.begin(),
-              options_.worker_flags.end());
-  AddTraceFlag(worker.label, argv);
-  TESSERA_ASSIGN_OR_RETURN(worker.child, Child::Start(argv, log));
-  return absl::OkStatus();
+absl::Status Cluster::TendProcess(Process& process, const OnDeath& on_death) {
+  if (process.child != nullptr) {
+    const auto ending = process.child->Ending();
+    if (!ending) return absl::OkStatus();
+    if (process.is_worker && ending->signal == 0 && ending->exit_status == 0) {
+      process.child.reset();
+      return absl::OkStatus();
+    }
+    TESSERA_RETURN_IF_ERROR(Bury(process, *ending, on_death));
+  }
+  return absl::Now() < process.due ? absl::OkStatus() : StartProcess(process);
 }
 
-absl::Status Cluster::TendProcess(
-    Process& process, const Budget& budget,
-    const std::function<absl::Status()>& start,
-    const std::function<void(const Death&)>& on_death) {
-  if (process.child == nullptr) {
-    return absl::Now() < process.due ? absl::OkStatus() : start();
-  }
-  const auto ending = process.child->Ending();
-  if (!ending) return absl::OkStatus();
-  const bool is_worker = &budget.used == &worker_restarts_;
-  if (is_worker && ending->signal == 0 && ending->exit_status == 0) {
-    process.child.reset();
-    return absl::OkStatus();
-  }
-  TESSERA_ASSIGN_OR_RETURN(const std::string report,
-                           PlanRestart(process, budget, *ending));
-  process.child.reset();
-  on_death({.label = is_worker ? process.label : "", .report = report});
-  return absl::Now() < process.due ? absl::OkStatus() : start();
-}
-
-absl::StatusOr<std::string> Cluster::PlanRestart(Process& process,
-                                                 const Budget& budget,
-                                                 const ChildEnding& ending) {
+absl::Status Cluster::Bury(Process& process, const ChildEnding& ending,
+                           const OnDeath& on_death) {
   const absl::Time now = absl::Now();
   std::string report = absl::StrCat(process.label, " died: ", Describe(ending));
   const std::string log = process.child->LogTail(kLogLines);
   if (ending.signal == 0 && ending.exit_status == kExitUsage) {
     return absl::AbortedError(absl::StrCat(report, "\n", log));
   }
-  if (budget.used >= budget.max) {
-    return absl::AbortedError(absl::StrCat(report, ", after ", budget.used,
-                                           " restarts (--", budget.flag, ")\n",
-                                           log));
+  int& used = process.is_worker ? worker_restarts_ : server_restarts_;
+  const int max =
+      process.is_worker ? options_.worker_restarts : options_.server_restarts;
+  if (used >= max) {
+    return absl::AbortedError(absl::StrCat(
+        report, ", after ", used, " restarts (--",
+        process.is_worker ? "worker_restarts" : "server_restarts", ")\n", log));
   }
-  ++budget.used;
+  ++used;
   process.quick_deaths =
       now - process.started < kSoon ? process.quick_deaths + 1 : 0;
   const absl::Duration pause = PauseAfter(process.quick_deaths);
@@ -212,35 +215,27 @@ absl::StatusOr<std::string> Cluster::PlanRestart(Process& process,
   if (pause > absl::ZeroDuration()) {
     absl::StrAppend(&report, "in ", absl::FormatDuration(pause), " ");
   }
-  absl::StrAppend(&report, "(", budget.used, " of ", budget.max, " restarts)");
+  absl::StrAppend(&report, "(", used, " of ", max, " restarts)");
   // A program that ends by itself says why; one that was killed cannot.
   if (ending.signal == 0) absl::StrAppend(&report, "\n", log);
   absl::StripTrailingAsciiWhitespace(&report);
-  return report;
+  process.child.reset();
+  on_death({.label = process.is_worker ? process.label : "", .report = report});
+  return absl::OkStatus();
 }
 
-absl::Status Cluster::Tend(const std::function<void(const Death&)>& on_death) {
-  const Budget servers{"server_restarts", options_.server_restarts,
-                       server_restarts_};
-  for (Process& server : servers_) {
-    TESSERA_RETURN_IF_ERROR(TendProcess(
-        server, servers, [&] { return StartServer(server); }, on_death));
-  }
-  const Budget workers{"worker_restarts", options_.worker_restarts,
-                       worker_restarts_};
-  for (Process& worker : workers_) {
-    TESSERA_RETURN_IF_ERROR(TendProcess(
-        worker, workers, [&] { return StartWorker(worker); }, on_death));
+absl::Status Cluster::Tend(const OnDeath& on_death) {
+  for (std::vector<Process>* kind : {&servers_, &workers_}) {
+    for (Process& process : *kind) {
+      TESSERA_RETURN_IF_ERROR(TendProcess(process, on_death));
+    }
   }
   return absl::OkStatus();
 }
 
 absl::Status Cluster::StartWorkersAgain() {
   for (Process& worker : workers_) {
-    if (worker.child != nullptr || worker.due != absl::InfiniteFuture()) {
-      continue;
-    }
-    TESSERA_RETURN_IF_ERROR(StartWorker(worker));
+    if (worker.HasLeft()) TESSERA_RETURN_IF_ERROR(StartProcess(worker));
   }
   return absl::OkStatus();
 }
@@ -258,9 +253,8 @@ void Cluster::AwaitEnding(absl::Duration timeout) const {
 }
 
 bool Cluster::AllWorkersHaveLeft() const {
-  return std::all_of(workers_.begin(), workers_.end(), [](const Process& w) {
-    return w.child == nullptr && w.due == absl::InfiniteFuture();
-  });
+  return std::all_of(workers_.begin(), workers_.end(),
+                     [](const Process& worker) { return worker.HasLeft(); });
 }
 
 void Cluster::Stop() {

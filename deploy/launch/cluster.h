@@ -42,15 +42,18 @@ struct Death {
   std::string report;
 };
 
+using OnDeath = std::function<void(const Death&)>;
+
 // For the main thread only (see Child). The destructor kills what still runs.
 class Cluster {
  public:
-  // Starts the servers and waits until all listen, then starts the workers.
+  // Starts the servers and waits until all listen, then starts the workers. A
+  // server that is killed meanwhile is told to `on_death` and started again.
   // Codes: INVALID_ARGUMENT for a server that refuses its flags or job,
-  // DEADLINE_EXCEEDED or FAILED_PRECONDITION for one that does not
-  // come up, with the end of its log; those of Child::Start.
+  // DEADLINE_EXCEEDED or FAILED_PRECONDITION for one that does not come up,
+  // with the end of its log; ABORTED as from Tend; those of Child::Start.
   static absl::StatusOr<std::unique_ptr<Cluster>> Start(
-      const ClusterOptions& options);
+      const ClusterOptions& options, const OnDeath& on_death);
 
   // Addresses of the servers, in shard order.
   const std::vector<std::string>& addresses() const { return addresses_; }
@@ -63,7 +66,7 @@ class Cluster {
   // soon; a server on the port that it had. A worker that exits with status 0
   // has left. Codes: ABORTED when a process refuses its flags or when too many
   // died; the message has the reason and the end of the log.
-  absl::Status Tend(const std::function<void(const Death&)>& on_death);
+  absl::Status Tend(const OnDeath& on_death);
 
   // Starts those again that have left: for a job that went back behind its end.
   absl::Status StartWorkersAgain();
@@ -81,6 +84,7 @@ class Cluster {
 
  private:
   struct Process {
+    bool is_worker = false;
     int index = 0;  // A server's shard.
     int starts = 0;
     std::string label;
@@ -89,28 +93,26 @@ class Cluster {
     // For one that died: when to start it again.
     absl::Time due = absl::InfiniteFuture();
     int quick_deaths = 0;  // In a row.
-  };
-  // Restarts of one kind of process.
-  struct Budget {
-    const char* flag;
-    int max;
-    int& used;
+
+    // Without the count of its lives.
+    std::string Name() const;
+    // By itself, and not to be started again.
+    bool HasLeft() const {
+      return child == nullptr && due == absl::InfiniteFuture();
+    }
   };
 
   explicit Cluster(const ClusterOptions& options) : options_(options) {}
 
-  absl::Status StartServer(Process& server);
-  absl::Status AwaitServer(const Process& server);
-  absl::Status StartWorker(Process& worker);
-  // Starts what is due, and sees to what has ended; `start` starts it.
-  absl::Status TendProcess(Process& process, const Budget& budget,
-                           const std::function<absl::Status()>& start,
-                           const std::function<void(const Death&)>& on_death);
-  // Plans the next start; returns what to tell the user. Codes: ABORTED when it
-  // is not to be started again.
-  absl::StatusOr<std::string> PlanRestart(Process& process,
-                                          const Budget& budget,
-                                          const ChildEnding& ending);
+  absl::Status StartProcess(Process& process);
+  std::vector<std::string> ServerCommand(int shard) const;
+  std::vector<std::string> WorkerCommand(const std::string& label) const;
+  absl::Status AwaitServer(Process& server, const OnDeath& on_death);
+  // Starts what is due, and sees to what has ended.
+  absl::Status TendProcess(Process& process, const OnDeath& on_death);
+  // Plans its next start. Codes: ABORTED when it is not to be started again.
+  absl::Status Bury(Process& process, const ChildEnding& ending,
+                    const OnDeath& on_death);
   std::string PortFile(int shard) const;
   std::string LogFile(const std::string& name) const;
   // Asks for a timeline, if there is to be one.

@@ -126,15 +126,13 @@ absl::StatusOr<RunResult> RunJob(const Job& job, const RunOptions& options,
   ClusterOptions cluster_options = options.cluster;
   const std::string& dir = cluster_options.run_dir;
   cluster_options.job_file = dir + "/job.textproto";
-  if (options.attach.empty()) {
-    if (!options.checkpoint_dir.empty()) {
-      TESSERA_RETURN_IF_ERROR(
-          PrepareCheckpointFolder({.path = options.checkpoint_dir,
-                                   .resume = options.resume,
-                                   .overwrite = options.overwrite}));
-      cluster_options.server_flags.push_back("--checkpoint_dir=" +
-                                             options.checkpoint_dir);
-    }
+  if (options.attach.empty() && !options.checkpoint_dir.empty()) {
+    TESSERA_RETURN_IF_ERROR(
+        PrepareCheckpointFolder({.path = options.checkpoint_dir,
+                                 .resume = options.resume,
+                                 .overwrite = options.overwrite}));
+    cluster_options.server_flags.push_back("--checkpoint_dir=" +
+                                           options.checkpoint_dir);
   }
   TESSERA_RETURN_IF_ERROR(PrepareFolder(job, dir));
   if (!options.trace_out.empty()) {
@@ -143,7 +141,10 @@ absl::StatusOr<RunResult> RunJob(const Job& job, const RunOptions& options,
   }
   std::unique_ptr<Cluster> cluster;
   if (options.attach.empty()) {
-    TESSERA_ASSIGN_OR_RETURN(cluster, Cluster::Start(cluster_options));
+    TESSERA_ASSIGN_OR_RETURN(
+        cluster, Cluster::Start(cluster_options, [&](const Death& death) {
+          display.Print(death.report);
+        }));
   }
   const std::vector<std::string>& addresses =
       cluster == nullptr ? options.attach : cluster->addresses();

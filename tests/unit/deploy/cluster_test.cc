@@ -54,8 +54,13 @@ class TestCluster {
 
   ClusterOptions& options() { return options_; }
 
+  // The deaths go to deaths().
+  absl::StatusOr<std::unique_ptr<Cluster>> TryStart() {
+    return Cluster::Start(options_, Recorder());
+  }
+
   std::unique_ptr<Cluster> Start() {
-    auto cluster = Cluster::Start(options_);
+    auto cluster = TryStart();
     REQUIRE_OK(cluster);
     return *std::move(cluster);
   }
@@ -66,8 +71,7 @@ class TestCluster {
     const absl::Time deadline = absl::Now() + absl::Minutes(2);
     while (!done()) {
       REQUIRE(absl::Now() < deadline);
-      const absl::Status status = cluster.Tend(
-          [this](const Death& death) { deaths_.push_back(death); });
+      const absl::Status status = cluster.Tend(Recorder());
       if (!status.ok()) return status;
       cluster.AwaitEnding(absl::Milliseconds(100));
     }
@@ -80,6 +84,10 @@ class TestCluster {
   const std::vector<Death>& deaths() const { return deaths_; }
 
  private:
+  OnDeath Recorder() {
+    return [this](const Death& death) { deaths_.push_back(death); };
+  }
+
   ClusterOptions options_;
   std::vector<Death> deaths_;
 };
@@ -118,9 +126,8 @@ TEST_CASE("a server that does not start says why, and nothing is left") {
   TestCluster test;
   test.options().server_binary =
       test.Program("server", "echo port in use; exit 3");
-  REQUIRE_ERROR(Cluster::Start(test.options()),
-                absl::StatusCode::kFailedPrecondition, "server 0",
-                "exit status 3", "port in use");
+  REQUIRE_ERROR(test.TryStart(), absl::StatusCode::kFailedPrecondition,
+                "server 0", "exit status 3", "port in use");
   REQUIRE(Family().empty());
 }
 
@@ -128,8 +135,7 @@ TEST_CASE("a server that refuses its job at once is the user's mistake") {
   TestCluster test;
   test.options().server_binary =
       test.Program("server", "echo of another job; exit 2");
-  REQUIRE_ERROR(Cluster::Start(test.options()),
-                absl::StatusCode::kInvalidArgument, "server 0",
+  REQUIRE_ERROR(test.TryStart(), absl::StatusCode::kInvalidArgument, "server 0",
                 "of another job");
 }
 
@@ -138,9 +144,34 @@ TEST_CASE("a server that never listens is given up, with its log's place") {
   test.options().server_binary =
       test.Program("server", "echo thinking; exec sleep 1000");
   test.options().start_timeout = absl::Milliseconds(300);
-  REQUIRE_ERROR(Cluster::Start(test.options()),
-                absl::StatusCode::kDeadlineExceeded, "server 0", "300ms",
-                "logs/server-0.log");
+  REQUIRE_ERROR(test.TryStart(), absl::StatusCode::kDeadlineExceeded,
+                "server 0", "300ms", "logs/server-0.log");
+  REQUIRE(Family().empty());
+}
+
+TEST_CASE("a server that is killed before it listens is started again") {
+  TestCluster test;
+  test.options().server_binary = test.Program(
+      "server",
+      absl::StrCat("mkdir ", test.options().run_dir,
+                   "/was-here 2> /dev/null && kill -9 $$\n", kServer));
+  const auto cluster = test.Start();
+  REQUIRE(cluster->addresses().size() == 2);
+  REQUIRE(test.deaths().size() == 1);
+  REQUIRE(test.deaths()[0].report ==
+          "server-0 died: killed by signal 9 (SIGKILL); starting it again (1 "
+          "of 20 restarts)");
+  REQUIRE(cluster->server_restarts() == 1);
+}
+
+TEST_CASE("a server that keeps being killed before it listens is given up") {
+  TestCluster test;
+  test.options().server_restarts = 2;
+  test.options().server_binary =
+      test.Program("server", "echo last words; kill -9 $$");
+  REQUIRE_ERROR(test.TryStart(), absl::StatusCode::kAborted, "server-0.2 died",
+                "--server_restarts", "last words");
+  REQUIRE(test.deaths().size() == 2);
   REQUIRE(Family().empty());
 }
 
@@ -151,20 +182,20 @@ TEST_CASE("an address file of an earlier run is not taken for this one's") {
   test.options().server_binary = test.Program("server", "exec sleep 1000");
   REQUIRE_OK(WriteFileAtomically(
       test.options().run_dir + "/logs/server-0.address", "127.0.0.1:1\n"));
-  REQUIRE_ERROR(Cluster::Start(test.options()),
-                absl::StatusCode::kDeadlineExceeded, "server 0");
+  REQUIRE_ERROR(test.TryStart(), absl::StatusCode::kDeadlineExceeded,
+                "server 0");
 }
 
 TEST_CASE("a program that is not there is named") {
   TestCluster test;
   SECTION("server") {
     test.options().server_binary = "/nonexistent/server";
-    REQUIRE_ERROR(Cluster::Start(test.options()), absl::StatusCode::kNotFound,
+    REQUIRE_ERROR(test.TryStart(), absl::StatusCode::kNotFound,
                   "/nonexistent/server");
   }
   SECTION("worker") {
     test.options().worker_binary = "/nonexistent/worker";
-    REQUIRE_ERROR(Cluster::Start(test.options()), absl::StatusCode::kNotFound,
+    REQUIRE_ERROR(test.TryStart(), absl::StatusCode::kNotFound,
                   "/nonexistent/worker");
   }
   REQUIRE(Family().empty());
