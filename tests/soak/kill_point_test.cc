@@ -89,10 +89,7 @@ Trial TrialOf(const KillPoint& point, int shard) {
     trial.orders.push_back({point.name, 1, shard});
     return trial;
   }
-  // In the second set, so that there is one to go back to; old ones go only
-  // then.
-  const bool is_removal = point.name[0] == 'o';
-  trial.orders.push_back({point.name, is_removal ? 1 : 2, shard});
+  trial.orders.push_back({point.name, point.passings, shard});
   return trial;
 }
 

@@ -12,6 +12,9 @@ namespace tessera {
 namespace {
 
 constexpr KillPoint kPoints[] = {
+    // When a server starts, before it listens.
+    {"root-before-make", false, false, 1},
+    {"root-after-make", false, false, 1},
     {"folder-before-make", true, false},
     {"folder-after-make", true, false},
     {"shard-before-create", true, false},
@@ -36,16 +39,17 @@ constexpr KillPoint kPoints[] = {
     {"manifest-after-folder-sync", false, false},
     {"root-before-folder-sync", false, false},
     {"root-after-folder-sync", false, false},
-    {"old-manifest-before-remove", false, false},
-    {"old-manifest-after-remove", false, false},
-    {"old-manifest-before-folder-sync", false, false},
-    {"old-manifest-after-folder-sync", false, false},
-    {"old-shard-before-remove", false, false},
-    {"old-shard-after-remove", false, false},
-    {"old-folder-before-remove", false, false},
-    {"old-folder-after-remove", false, false},
-    {"old-folder-before-folder-sync", false, false},
-    {"old-folder-after-folder-sync", false, false},
+    // Sets go only when there is another.
+    {"old-manifest-before-remove", false, false, 1},
+    {"old-manifest-after-remove", false, false, 1},
+    {"old-manifest-before-folder-sync", false, false, 1},
+    {"old-manifest-after-folder-sync", false, false, 1},
+    {"old-shard-before-remove", false, false, 1},
+    {"old-shard-after-remove", false, false, 1},
+    {"old-folder-before-remove", false, false, 1},
+    {"old-folder-after-remove", false, false, 1},
+    {"old-folder-before-folder-sync", false, false, 1},
+    {"old-folder-after-folder-sync", false, false, 1},
     {"manifest-before-read", true, true},
     {"manifest-after-read", true, true},
     {"shard-before-read", true, true},
@@ -58,12 +62,15 @@ std::string ParentOf(const std::string& path) {
   return slash == std::string::npos ? "." : path.substr(0, slash);
 }
 
+absl::string_view NameOf(absl::string_view path) {
+  return path.substr(path.rfind('/') + 1);  // npos + 1 is 0.
+}
+
 // "shard" or "manifest", for a file under its own name or its temporary one;
 // else nothing.
 absl::string_view SubjectOf(const std::string& path) {
-  absl::string_view name = path;
-  name.remove_prefix(path.rfind('/') + 1);  // npos + 1 is 0.
-  name = absl::StripSuffix(name, kTemporaryEnding);
+  const absl::string_view name =
+      absl::StripSuffix(NameOf(path), kTemporaryEnding);
   if (name == kManifestName) return "manifest";
   return absl::StartsWith(name, "shard-") ? "shard" : "";
 }
@@ -191,10 +198,13 @@ absl::Status KillPointStorage::RemoveFile(const std::string& path) {
 }
 
 absl::Status KillPointStorage::MakeFolder(const std::string& path) {
-  Pass("folder", "before-make");
+  // A set's, or one on the way to all sets.
+  const bool is_set = ParseSetFolderName(NameOf(path)).has_value();
+  const absl::string_view subject = is_set ? "folder" : "root";
+  Pass(subject, "before-make");
   const absl::Status made = storage_.MakeFolder(path);
-  // Also where another shard was the first to make it.
-  Pass("folder", "after-make");
+  // Also where it was there before.
+  Pass(subject, "after-make");
   return made;
 }
 

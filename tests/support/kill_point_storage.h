@@ -26,6 +26,8 @@ struct KillPoint {
   bool on_every_shard;
   // A server passes it only when it loads a set, thus after another death.
   bool when_restoring;
+  // At which passing a death shows most: with one set to go back to, as a rule.
+  int passings = 2;
 };
 
 // All there are, in the order of a checkpoint's life.

@@ -41,7 +41,7 @@ TEST_CASE("one checkpoint's life passes every kill point and no other") {
   FaultyStorage disk(1);
   Journal journal;
   KillPointStorage storage(disk, journal.OnPoint());
-  REQUIRE_OK(MakeFolders(disk, kRoot));
+  REQUIRE_OK(MakeFolders(storage, kRoot));
   REQUIRE_OK(WriteSet(storage, SetOfVersion(7)));
   REQUIRE_OK(WriteSet(storage, SetOfVersion(8)));
   REQUIRE_OK(ApplyRetention(
