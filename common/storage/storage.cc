@@ -15,20 +15,6 @@ std::string ParentOf(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-absl::Status MakeLastingFolder(Storage& storage, const std::string& folder) {
-  const absl::Status made = storage.MakeFolder(folder);
-  if (!made.ok() && !absl::IsAlreadyExists(made)) return made;
-  const absl::Status synced = storage.SyncFolder(ParentOf(folder));
-  // A folder that is there may have been made by a process that died before it
-  // could sync; but it may as well be the system's, with a parent that is not
-  // for us to open.
-  if (!made.ok() && absl::IsPermissionDenied(synced)) return absl::OkStatus();
-  // A name whose sync failed may never last, whatever later syncs say, so the
-  // next try is to make it anew.
-  if (made.ok() && !synced.ok()) storage.RemoveFolder(folder).IgnoreError();
-  return synced;
-}
-
 }  // namespace
 
 absl::Status WritableFile::Keep(absl::Status status) {
@@ -52,6 +38,20 @@ absl::Status WritableFile::Close() {
   failure_ =
       absl::FailedPreconditionError(absl::StrCat("file ", path_, " is closed"));
   return absl::OkStatus();
+}
+
+absl::Status MakeLastingFolder(Storage& storage, const std::string& folder) {
+  const absl::Status made = storage.MakeFolder(folder);
+  if (!made.ok() && !absl::IsAlreadyExists(made)) return made;
+  const absl::Status synced = storage.SyncFolder(ParentOf(folder));
+  // A folder that is there may have been made by a process that died before it
+  // could sync; but it may as well be the system's, with a parent that is not
+  // for us to open.
+  if (!made.ok() && absl::IsPermissionDenied(synced)) return absl::OkStatus();
+  // A name whose sync failed may never last, whatever later syncs say, so the
+  // next try is to make it anew.
+  if (made.ok() && !synced.ok()) storage.RemoveFolder(folder).IgnoreError();
+  return synced;
 }
 
 absl::Status MakeFolders(Storage& storage, const std::string& path) {

@@ -112,7 +112,11 @@ class Storage {
   virtual absl::StatusOr<int64_t> FreeBytes(const std::string& path) = 0;
 };
 
-// Makes the folder and those above it, so that they last.
+// Makes sure that the folder is there, and lasts: also where somebody else has
+// made it. After an error it is no longer there, if this was who made it.
+absl::Status MakeLastingFolder(Storage& storage, const std::string& folder);
+
+// The same for the folder and those above it.
 absl::Status MakeFolders(Storage& storage, const std::string& path);
 
 // The whole file. Codes: as OpenFile's, and RESOURCE_EXHAUSTED when it is

@@ -131,10 +131,10 @@ absl::StatusOr<v1::CheckpointFile> WriteShardFile(Storage& storage,
   TESSERA_RETURN_IF_ERROR(CheckShardHeader(header));
   const std::string folder =
       JoinPath(root, SetFolderName(header.set.version, header.set.set_id));
-  // Another shard may have made it. That it lasts is for WriteManifest to see
-  // to, when all is in it.
-  const absl::Status made = storage.MakeFolder(folder);
-  if (!made.ok() && !absl::IsAlreadyExists(made)) return made;
+  // Its name lasts from now on, although nothing hangs on it before the manifest
+  // is there: a sync by somebody else that fails in between may drop it, and
+  // later ones would not tell.
+  TESSERA_RETURN_IF_ERROR(MakeLastingFolder(storage, folder));
   TESSERA_RETURN_IF_ERROR(
       CheckSpace(storage, folder, ShardGeometry(header).FileBytes()));
   v1::CheckpointFile entry;
@@ -159,16 +159,10 @@ absl::Status WriteManifest(Storage& storage, const std::string& root,
   const std::string path = JoinPath(folder, kManifestName);
   // Somebody else's is not to be touched.
   TESSERA_RETURN_IF_ERROR(CheckAbsent(storage, path));
-  const auto write = [&]() -> absl::Status {
-    TESSERA_RETURN_IF_ERROR(WriteLasting(
-        storage, folder, kManifestName, [&manifest](WritableFile& file) {
-          return file.Append(EncodeManifest(manifest));
-        }));
-    // The folder itself: nothing acknowledged may hang on a name that is not
-    // there after a crash.
-    return storage.SyncFolder(root);
-  };
-  const absl::Status written = write();
+  const absl::Status written = WriteLasting(
+      storage, folder, kManifestName, [&manifest](WritableFile& file) {
+        return file.Append(EncodeManifest(manifest));
+      });
   // A name whose sync failed may never last, whatever later syncs say, so
   // nobody is to find it: who starts anew takes what is there for good.
   if (!written.ok()) storage.RemoveFile(path).IgnoreError();

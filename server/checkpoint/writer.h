@@ -1,8 +1,9 @@
 // Writes sets, so that one which was acknowledged is whole, on the disk, for
 // ever. format.h has what is written.
 //
-//   each shard:   WriteShardFile   pieces -> sync -> rename -> sync the folder
-//   then one:     WriteManifest    look at every file -> the same -> sync ROOT
+//   each shard:   WriteShardFile   make the folder -> sync ROOT
+//                                  pieces -> sync -> rename -> sync the folder
+//   then one:     WriteManifest    look at every file -> the same for it
 //   then:         the set is acknowledged
 //
 // An attempt that failed anywhere is given up for good; the next one draws a

@@ -61,7 +61,6 @@ absl::StatusOr<std::vector<RestorePoint>> FindRestorePoints(
       spdlog::warn("passed over: {}", point.status().ToString());
     }
   }
-  TESSERA_RETURN_IF_ERROR(storage.SyncFolder(root));
   for (const IncompleteSet& set : found.incomplete) {
     // Without a manifest it never was one.
     if (absl::IsNotFound(set.why)) continue;

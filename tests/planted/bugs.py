@@ -330,9 +330,12 @@ BUGS = (
     Bug("no_root_sync",
         "the set's own folder is not made to last",
         "server/checkpoint/writer.cc",
-        "  return storage.SyncFolder(root);",
-        '  if (TESSERA_PLANTED("no_root_sync")) return absl::OkStatus();\n'
-        "  return storage.SyncFolder(root);",
+        "  TESSERA_RETURN_IF_ERROR(MakeLastingFolder(storage, folder));",
+        '  if (TESSERA_PLANTED("no_root_sync")) {\n'
+        "    storage.MakeFolder(folder).IgnoreError();\n"
+        "  } else {\n"
+        "    TESSERA_RETURN_IF_ERROR(MakeLastingFolder(storage, folder));\n"
+        "  }",
         CHECKPOINT),
     Bug("ignore_write_errors",
         "a write that fails is taken for one that did not",

@@ -119,7 +119,7 @@ std::vector<Trial> AllTrials() {
                     {{"manifest-before-rename", 1, 0}},
                     1000000});
   trials.push_back({"the last checkpoint is there but not acknowledged",
-                    {{"root-before-folder-sync", 1, 0}},
+                    {{"manifest-after-folder-sync", 1, 0}},
                     1000000});
   // The one that comes back dies as well.
   trials.push_back({"shard 0 dies writing then loading",

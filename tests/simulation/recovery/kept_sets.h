@@ -21,9 +21,8 @@ class KeptSets {
   // A manifest is about to be written: the set may be complete from now on, and
   // then takes a place among those that are kept.
   void Try(const SetName& set) { tried_.push_back(set); }
-  // It was said to be complete. `lasts` is false where that is not held against
-  // it, but retention has been there.
-  void Acknowledge(const SetName& set, bool lasts = true);
+  // It was said to be complete.
+  void Acknowledge(const SetName& set);
   // It is no longer whole, through no fault of whoever wrote it.
   void Damage(const SetName& set);
 

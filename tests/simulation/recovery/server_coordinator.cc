@@ -170,10 +170,7 @@ void ServerProcess::Write(v1::CheckpointManifest manifest) {
       WriteManifest(storage_, kCheckpointRoot, manifest);
   cluster_.Note(place, "manifest", manifest.version(), status.ok());
   if (status.ok()) {
-    // Not held against one that was replaced while it stalled. When a sync of
-    // the root fails in its successor, the name of a folder that it made before
-    // may never last, and its own sync, later, cannot know of that.
-    cluster_.kept.Acknowledge(name, cluster_.ServerOf(0).get() == this);
+    cluster_.kept.Acknowledge(name);
     ++cluster_.checkpoints;
     (void)ApplyRetention(storage_, kCheckpointRoot,
                          {.keep = cluster_.job.checkpoint_policy().keep(),

@@ -74,6 +74,7 @@ TEST_CASE("points come in the order in which a file is written") {
   passed.erase(std::unique(passed.begin(), passed.end()), passed.end());
   REQUIRE(passed == std::vector<std::string>{
                         "folder-before-make", "folder-after-make",
+                        "folder-before-folder-sync", "folder-after-folder-sync",
                         "shard-before-create", "shard-after-create",
                         "shard-in-append", "shard-before-sync",
                         "shard-after-sync", "shard-after-close",
