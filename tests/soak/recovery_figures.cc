@@ -27,14 +27,15 @@
 ABSL_FLAG(int, shard_mib, 64, "MiB of parameters on each server.");
 ABSL_FLAG(int, servers, 1, "Servers, the first of which is shard 0's.");
 ABSL_FLAG(int, workers, 1, "Workers.");
-ABSL_FLAG(int, kills, 10, "Deaths of servers to measure.");
-ABSL_FLAG(int, pairs, 3, "Runs with checkpoints, and as many without.");
+ABSL_FLAG(int, kills, 10, "Deaths of servers to measure; 0 for none.");
+ABSL_FLAG(int, pairs, 3,
+          "Runs with checkpoints, and as many without; 0 for none.");
 ABSL_FLAG(int, steps, 200, "Steps of each of those.");
 ABSL_FLAG(int, checkpoint_every_steps, 20,
           "In the runs that have checkpoints.");
 ABSL_FLAG(int, set_mib, 256,
           "MiB of the checkpoints that are timed: parameters and momentum.");
-ABSL_FLAG(int, sets, 5, "Checkpoints to time.");
+ABSL_FLAG(int, sets, 5, "Checkpoints to time; 0 for none.");
 
 namespace tessera {
 namespace {
@@ -52,6 +53,9 @@ Means something on a machine that does nothing else. Files go to TEST_TMPDIR,
 or to /tmp: where that lies decides what a checkpoint's time is the time of.)";
 
 constexpr int kFeatures = 1024;
+// The launcher pauses before it starts a server again that died sooner after
+// its start.
+constexpr absl::Duration kLongLife = absl::Seconds(10);
 constexpr int64_t kMib = int64_t{1} << 20;
 
 // A dense layer of so many parameters, and momentum for each.
@@ -129,6 +133,7 @@ void Discard(const SoakRun& run) {
 
 // One death and what came after it.
 absl::Status KillOne(SoakRun& run, int shard, RecoveryClock& clock) {
+  absl::SleepFor(kLongLife);
   int64_t newest = -1;
   TESSERA_RETURN_IF_ERROR(
       LookUntil(run, "a checkpoint", [&](const v1::GetStatusResponse& status) {
@@ -239,8 +244,15 @@ absl::Status MeasureCheckpoints() {
 
 int Main() {
   AdoptOrphans();
-  for (const auto measure :
-       {MeasureRecovery, MeasureStepTime, MeasureCheckpoints}) {
+  struct Measurement {
+    int times;
+    absl::Status (*measure)();
+  };
+  for (const auto& [times, measure] :
+       {Measurement{absl::GetFlag(FLAGS_kills), MeasureRecovery},
+        Measurement{absl::GetFlag(FLAGS_pairs), MeasureStepTime},
+        Measurement{absl::GetFlag(FLAGS_sets), MeasureCheckpoints}}) {
+    if (times == 0) continue;
     const absl::Status status = measure();
     std::fflush(stdout);
     if (status.ok()) continue;
