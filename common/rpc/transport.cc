@@ -86,6 +86,11 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> Connect(
                                    ClientArguments(options));
 }
 
+bool AwaitConnection(grpc::Channel& channel, absl::Time deadline) {
+  return channel.GetState(false) != GRPC_CHANNEL_TRANSIENT_FAILURE ||
+         channel.WaitForConnected(absl::ToChronoTime(deadline));
+}
+
 void ConfigureServer(const TransportOptions& options,
                      grpc::ServerBuilder& builder) {
   for (const auto& [name, value] : CommonArguments()) {

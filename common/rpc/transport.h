@@ -40,6 +40,13 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> Connect(
     const std::string& address, const ChannelSecurity& security,
     const TransportOptions& options);
 
+// If the connection has failed, lets it come about until `deadline` at the
+// latest. False when calls on it would still fail without having been made.
+// Without this, who only makes a call now and then would not be connected for
+// seconds: gRPC gets on with connecting only while a thread is in its
+// functions.
+bool AwaitConnection(grpc::Channel& channel, absl::Time deadline);
+
 // Sets everything but services, credentials and addresses.
 void ConfigureServer(const TransportOptions& options,
                      grpc::ServerBuilder& builder);

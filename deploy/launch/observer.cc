@@ -16,21 +16,24 @@
 namespace tessera {
 namespace {
 
-constexpr absl::Duration kUnreachableAfter = absl::Seconds(5);
-constexpr absl::Duration kInfoTimeout = absl::Seconds(5);
+constexpr absl::Duration kAttemptTimeout = absl::Seconds(2);
+// For a connection that has failed to come about, before an attempt.
+constexpr absl::Duration kConnectTime = absl::Milliseconds(50);
+constexpr absl::Duration kPullUnreachableAfter = absl::Seconds(5);
 
 class GrpcObserver : public Observer {
  public:
   GrpcObserver(std::vector<std::string> servers,
                const ChannelSecurity& security,
-               std::vector<std::unique_ptr<v1::AdminService::Stub>> admins)
+               std::vector<std::shared_ptr<grpc::Channel>> channels)
       : servers_(std::move(servers)),
         security_(security),
         coordinator_(
             CoordinatorClient::Create({.server = servers_[0],
-                                       .unreachable_after = kUnreachableAfter,
+                                       .unreachable_after = kAttemptTimeout,
+                                       .once = true,
                                        .security = security})),
-        admins_(std::move(admins)) {}
+        channels_(std::move(channels)) {}
 
   absl::StatusOr<v1::GetStatusResponse> Status() override {
     return coordinator_->GetStatus();
@@ -39,12 +42,13 @@ class GrpcObserver : public Observer {
   absl::StatusOr<std::vector<v1::GetServerInfoResponse>> ServerInfos()
       override {
     std::vector<v1::GetServerInfoResponse> infos;
-    for (size_t shard = 0; shard < admins_.size(); ++shard) {
+    for (size_t shard = 0; shard < channels_.size(); ++shard) {
+      AwaitConnection(*channels_[shard], absl::Now() + kConnectTime);
       grpc::ClientContext context;
-      context.set_deadline(absl::ToChronoTime(absl::Now() + kInfoTimeout));
+      context.set_deadline(absl::ToChronoTime(absl::Now() + kAttemptTimeout));
       v1::GetServerInfoResponse info;
-      const grpc::Status status =
-          admins_[shard]->GetServerInfo(&context, {}, &info);
+      const grpc::Status status = v1::AdminService::NewStub(channels_[shard])
+                                      ->GetServerInfo(&context, {}, &info);
       if (!status.ok()) {
         return absl::UnavailableError(
             absl::StrCat("server ", shard, " (", servers_[shard],
@@ -78,10 +82,11 @@ class GrpcObserver : public Observer {
                                              int64_t version) override {
     TESSERA_ASSIGN_OR_RETURN(
         std::unique_ptr<ParameterClient> client,
-        ParameterClient::Create(plan, {.job_fingerprint = job.fingerprint(),
-                                       .servers = servers_,
-                                       .unreachable_after = kUnreachableAfter,
-                                       .security = security_}));
+        ParameterClient::Create(plan,
+                                {.job_fingerprint = job.fingerprint(),
+                                 .servers = servers_,
+                                 .unreachable_after = kPullUnreachableAfter,
+                                 .security = security_}));
     return tessera::PullAll(plan, version, *client);
   }
 
@@ -89,23 +94,24 @@ class GrpcObserver : public Observer {
   const std::vector<std::string> servers_;
   const ChannelSecurity security_;
   const std::unique_ptr<CoordinatorClient> coordinator_;
-  const std::vector<std::unique_ptr<v1::AdminService::Stub>> admins_;
+  // Each to one server's AdminService.
+  const std::vector<std::shared_ptr<grpc::Channel>> channels_;
 };
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Observer>> Observer::Create(
     std::vector<std::string> servers, const ChannelSecurity& security) {
-  std::vector<std::unique_ptr<v1::AdminService::Stub>> admins;
+  std::vector<std::shared_ptr<grpc::Channel>> channels;
   for (const std::string& server : servers) {
     // Nothing larger than the smallest limit on messages passes here.
     TESSERA_ASSIGN_OR_RETURN(
         std::shared_ptr<grpc::Channel> channel,
-        Connect(server, security, {.connect_timeout = kInfoTimeout}));
-    admins.push_back(v1::AdminService::NewStub(channel));
+        Connect(server, security, {.connect_timeout = kAttemptTimeout}));
+    channels.push_back(std::move(channel));
   }
   return std::make_unique<GrpcObserver>(std::move(servers), security,
-                                        std::move(admins));
+                                        std::move(channels));
 }
 
 }  // namespace tessera

@@ -17,7 +17,9 @@
 
 namespace tessera {
 
-// Not thread-safe. Every call ends within some seconds.
+// Not thread-safe. Calls but PullAll make one attempt, which a server that has
+// died fails at once, and one that hangs within seconds: whoever looks at the
+// job also has to start such a server again.
 class Observer {
  public:
   // `servers` in shard order. Codes: those of ClientCredentials.

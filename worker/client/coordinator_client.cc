@@ -24,6 +24,9 @@ namespace {
 
 // For one attempt at a call, beside the time that it may wait on purpose.
 constexpr absl::Duration kCallTimeout = absl::Seconds(10);
+// Within which a call of a client for single attempts, or a Cancel during a
+// pause, comes back.
+constexpr absl::Duration kShortWait = absl::Milliseconds(50);
 
 class GrpcCoordinatorClient : public CoordinatorClient {
  public:
@@ -38,8 +41,9 @@ class GrpcCoordinatorClient : public CoordinatorClient {
       unusable_ = channel.status();
       return;
     }
-    coordinator_ = v1::CoordinatorService::NewStub(*channel);
-    admin_ = v1::AdminService::NewStub(*channel);
+    channel_ = *std::move(channel);
+    coordinator_ = v1::CoordinatorService::NewStub(channel_);
+    admin_ = v1::AdminService::NewStub(channel_);
   }
 
   absl::StatusOr<v1::JoinResponse> Join(const v1::JoinRequest& r) override {
@@ -104,6 +108,7 @@ class GrpcCoordinatorClient : public CoordinatorClient {
   GrpcCoordinatorClient(const GrpcCoordinatorClient& other)
       : options_(other.options_),
         unusable_(other.unusable_),
+        channel_(other.channel_),
         coordinator_(other.coordinator_),
         admin_(other.admin_) {}
 
@@ -113,6 +118,7 @@ class GrpcCoordinatorClient : public CoordinatorClient {
   absl::StatusOr<Response> Call(Method method,
                                 absl::Duration wait = absl::ZeroDuration()) {
     if (!unusable_.ok()) return unusable_;
+    if (options_.once) AwaitConnection(*channel_, absl::Now() + kShortWait);
     Reachability reachability(options_.unreachable_after);
     const absl::Duration timeout =
         wait + std::min(kCallTimeout, options_.unreachable_after);
@@ -126,6 +132,7 @@ class GrpcCoordinatorClient : public CoordinatorClient {
           start + timeout);
       if (status.ok()) return response;
       if (!IsTransportFailure(status)) return status;
+      if (options_.once) return DidNotAnswer(status);
       const std::optional<absl::Time> next =
           reachability.OnFailure(start, absl::Now());
       if (!next) return OutOfReach(status);
@@ -157,6 +164,12 @@ class GrpcCoordinatorClient : public CoordinatorClient {
 
   // Whether the pause was cut short by Cancel.
   bool PauseUntil(absl::Time time) {
+    for (absl::Time now = absl::Now(); now < time; now = absl::Now()) {
+      const absl::Time soon = std::min(time, now + kShortWait);
+      if (AwaitConnection(*channel_, soon)) break;
+      MutexLock lock(&mutex_);
+      if (cancelled_) return true;
+    }
     MutexLock lock(&mutex_);
     const auto cancelled = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
       return cancelled_;
@@ -166,6 +179,12 @@ class GrpcCoordinatorClient : public CoordinatorClient {
 
   static absl::Status WasCancelled() {
     return absl::CancelledError("calls to the coordinator were cancelled");
+  }
+
+  absl::Status DidNotAnswer(const absl::Status& why) const {
+    return absl::UnavailableError(
+        absl::StrCat("server ", options_.server,
+                     " (the coordinator's) does not answer: ", why.message()));
   }
 
   absl::Status OutOfReach(const absl::Status& why) const {
@@ -179,6 +198,7 @@ class GrpcCoordinatorClient : public CoordinatorClient {
   const CoordinatorClientOptions options_;
   absl::Status unusable_;
   // Shared with clones; thread-safe.
+  std::shared_ptr<grpc::Channel> channel_;
   std::shared_ptr<v1::CoordinatorService::Stub> coordinator_;
   std::shared_ptr<v1::AdminService::Stub> admin_;
 

@@ -21,6 +21,8 @@ namespace tessera {
 struct CoordinatorClientOptions {
   std::string server;  // Shard 0's address.
   absl::Duration unreachable_after = absl::Seconds(60);
+  // One attempt at each call: for who must not be kept while a server is away.
+  bool once = false;
   ChannelSecurity security;
   // See ParameterClientOptions.
   std::function<void(const std::string&)> on_outage;

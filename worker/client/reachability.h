@@ -16,7 +16,7 @@ namespace tessera {
 class Reachability {
  public:
   static constexpr absl::Duration kPauseMin = absl::Milliseconds(20);
-  static constexpr absl::Duration kPauseMax = absl::Seconds(2);
+  static constexpr absl::Duration kPauseMax = absl::Milliseconds(500);
   // An outage is worth words when it has lasted for so long, and each time
   // that so much more has gone by.
   static constexpr absl::Duration kFirstReport = absl::Seconds(2);

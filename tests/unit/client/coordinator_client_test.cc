@@ -60,6 +60,20 @@ TEST_CASE("a coordinator that cannot be reached is named before long") {
                 "out of reach for 200ms");
 }
 
+TEST_CASE("who asks for one attempt is not kept") {
+  std::string address;
+  {
+    TestCluster cluster({}, 1);
+    address = cluster.addresses()[0];
+  }
+  // Longer than the test may take.
+  const auto client = CoordinatorClient::Create(
+      {.server = address, .unreachable_after = absl::Hours(1), .once = true});
+  REQUIRE_ERROR(client->Join({}), Code::kUnavailable, address,
+                "does not answer");
+  REQUIRE_ERROR(client->GetStatus(), Code::kUnavailable, address);
+}
+
 TEST_CASE("a call outlasts a server that comes back") {
   TestCluster cluster({}, 1);
   const auto client =

@@ -25,7 +25,8 @@ TEST_CASE("pauses grow, and the last attempt is made when time is up") {
   }
   REQUIRE(now == kStart + absl::Seconds(10));
   REQUIRE(attempts > 5);
-  REQUIRE(attempts < 20);
+  // Else they were nearly as many as short pauses.
+  REQUIRE(attempts < 30);
 }
 
 TEST_CASE("a server that was heard of has all the time again") {

@@ -3,11 +3,13 @@
 #include <signal.h>
 
 #include <catch2/catch.hpp>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "common/base/file.h"
 #include "common/job/job.h"
 #include "tests/support/command.h"
@@ -184,6 +186,27 @@ TEST_CASE("a signal ends a server that writes a checkpoint") {
     return status.ok() && status->checkpoint().pending_version() >= 0;
   }));
   server.RequireEndsSoon(SIGTERM);
+}
+
+TEST_CASE("who looks at a server now and then sees it come back") {
+  auto first = std::make_unique<RunningServer>();
+  const std::string address = first->address();
+  const auto client =
+      CoordinatorClient::Create({.server = address, .once = true});
+  REQUIRE_OK(client->GetStatus());
+  first.reset();
+  // Not only that the connection broke.
+  REQUIRE(Eventually([&] {
+    return absl::StrContains(client->GetStatus().status().message(), "refused");
+  }));
+  const RunningServer second({"--listen=" + address});
+  // Nothing else in this process calls gRPC, which would get on with connecting
+  // meanwhile. Left to itself it gives an attempt up after 5 s.
+  int looks = 0;
+  while (!client->GetStatus().ok()) {
+    REQUIRE(++looks < 15);
+    absl::SleepFor(absl::Milliseconds(100));
+  }
 }
 
 TEST_CASE("a server whose place another takes ends with status 1") {
