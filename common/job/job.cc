@@ -1,19 +1,16 @@
 #include "common/job/job.h"
 
-#include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/tokenizer.h>
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <google/protobuf/text_format.h>
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/file.h"
-#include "common/base/sha256.h"
 #include "common/base/status_macros.h"
+#include "common/job/identity.h"
 #include "common/wire/encoding.h"
 
 namespace tessera {
@@ -307,21 +304,6 @@ void FillOperationDefaults(v1::Operation& operation) {
 }
 
 // How a job is run is no part of it.
-uint64_t Fingerprint(v1::Job job) {
-  job.clear_operation();
-  std::string bytes;
-  {
-    google::protobuf::io::StringOutputStream stream(&bytes);
-    google::protobuf::io::CodedOutputStream coded(&stream);
-    coded.SetSerializationDeterministic(true);
-    job.SerializeToCodedStream(&coded);
-  }
-  const std::array<uint8_t, 32> digest = Sha256Digest(bytes);
-  uint64_t fingerprint;
-  std::memcpy(&fingerprint, digest.data(), sizeof(fingerprint));
-  return fingerprint;
-}
-
 // Keeps the parser's messages, with the place of each.
 class ErrorCollector : public google::protobuf::io::ErrorCollector {
  public:
@@ -373,7 +355,7 @@ absl::StatusOr<Job> Job::Create(v1::Job proto) {
     *proto.mutable_model()->mutable_layers(static_cast<int>(i)) =
         model.layers[i].layer;
   }
-  const uint64_t fingerprint = Fingerprint(proto);
+  const uint64_t fingerprint = FingerprintOfSerialized(SerializeJob(proto));
   return Job(std::move(proto), std::move(model), fingerprint);
 }
 

@@ -36,8 +36,7 @@ class Job {
 
   // The job as resolved, with defaults filled in.
   const v1::Job& proto() const { return proto_; }
-  // Names the job on the wire: first 8 bytes, little endian, of the SHA-256 of
-  // the resolved proto's deterministic serialisation, without `operation`.
+  // Names the job on the wire: see identity.h.
   uint64_t fingerprint() const { return fingerprint_; }
   const ModelPlan& model() const { return model_; }
   const Layout& layout() const { return model_.layout; }

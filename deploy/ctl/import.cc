@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
+#include "common/job/identity.h"
 #include "deploy/ctl/checkpoints.h"
 #include "deploy/ctl/commands.h"
 #include "deploy/report/safetensors.h"

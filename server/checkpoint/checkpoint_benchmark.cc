@@ -20,6 +20,7 @@
 #include "common/base/exit_status.h"
 #include "common/base/program.h"
 #include "common/base/status_macros.h"
+#include "common/job/identity.h"
 #include "common/storage/crc32c.h"
 #include "common/storage/posix_storage.h"
 #include "server/checkpoint/manifest.h"

@@ -1,16 +1,11 @@
 #include "server/checkpoint/manifest.h"
 
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
-
 #include <algorithm>
-#include <array>
-#include <cstring>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "common/base/sha256.h"
 #include "common/base/status_macros.h"
+#include "common/job/identity.h"
 #include "server/checkpoint/byte_fields.h"
 
 namespace tessera {
@@ -19,17 +14,6 @@ namespace {
 constexpr absl::string_view kMagic = "TSRMANIF";
 constexpr size_t kPrefixBytes = 16;
 constexpr size_t kCrcBytes = 4;
-
-std::string SerializeInOrder(const google::protobuf::MessageLite& message) {
-  std::string bytes;
-  {
-    google::protobuf::io::StringOutputStream stream(&bytes);
-    google::protobuf::io::CodedOutputStream coded(&stream);
-    coded.SetSerializationDeterministic(true);
-    message.SerializeToCodedStream(&coded);
-  }
-  return bytes;
-}
 
 template <typename... Parts>
 absl::Status Bad(const Parts&... what) {
@@ -75,19 +59,6 @@ void SetIdentityOf(const SetIdentity& set, v1::CheckpointManifest& manifest) {
   manifest.set_set_id(set.set_id.value());
 }
 
-std::string SerializeJob(const v1::Job& resolved_job) {
-  v1::Job identity = resolved_job;
-  identity.clear_operation();
-  return SerializeInOrder(identity);
-}
-
-uint64_t FingerprintOfSerialized(absl::string_view job) {
-  const std::array<uint8_t, 32> digest = Sha256Digest(job);
-  uint64_t fingerprint;
-  std::memcpy(&fingerprint, digest.data(), sizeof(fingerprint));
-  return fingerprint;
-}
-
 absl::StatusOr<v1::Job> JobOf(const v1::CheckpointManifest& manifest) {
   const uint64_t fingerprint = FingerprintOfSerialized(manifest.job());
   if (fingerprint != manifest.job_fingerprint()) {
@@ -106,6 +77,14 @@ OptimizerState OptimizerStateOf(const v1::Job& resolved_job) {
   if (optimizer.has_adamw()) state.slots = 2;
   if (optimizer.sgd().momentum() > 0) state.slots = 1;
   return state;
+}
+
+int64_t TotalBytes(const v1::CheckpointManifest& manifest) {
+  int64_t bytes = 0;
+  for (const v1::CheckpointFile& file : manifest.files()) {
+    bytes += file.file_bytes();
+  }
+  return bytes;
 }
 
 int FileOfElement(const v1::CheckpointManifest& manifest, int64_t element) {

@@ -23,17 +23,16 @@ inline constexpr int64_t kMaxManifestBytes = int64_t{1} << 27;
 SetIdentity IdentityOf(const v1::CheckpointManifest& manifest);
 void SetIdentityOf(const SetIdentity& set, v1::CheckpointManifest& manifest);
 
-// The job as a manifest carries it, without `operation`, and the fingerprint of
-// that: Job::fingerprint().
-std::string SerializeJob(const v1::Job& resolved_job);
-uint64_t FingerprintOfSerialized(absl::string_view job);
-
-// The job that the manifest carries. Codes: DATA_LOSS unless it is one and has
-// the manifest's fingerprint.
+// The job that the manifest carries, as SerializeJob of common/job/identity.h
+// gives it. Codes: DATA_LOSS unless it is one and has the manifest's
+// fingerprint.
 absl::StatusOr<v1::Job> JobOf(const v1::CheckpointManifest& manifest);
 
 // What the job's optimizer keeps for each parameter.
 OptimizerState OptimizerStateOf(const v1::Job& resolved_job);
+
+// Of all its files.
+int64_t TotalBytes(const v1::CheckpointManifest& manifest);
 
 // An element's file: the entry in `files` whose interval holds it.
 int FileOfElement(const v1::CheckpointManifest& manifest, int64_t element);

@@ -127,11 +127,7 @@ absl::StatusOr<CheckpointReader> CheckpointReader::Open(
 
 SetIdentity CheckpointReader::set() const { return IdentityOf(manifest_); }
 
-int64_t CheckpointReader::bytes() const {
-  int64_t bytes = 0;
-  for (const auto& file : manifest_.files()) bytes += file.file_bytes();
-  return bytes;
-}
+int64_t CheckpointReader::bytes() const { return TotalBytes(manifest_); }
 
 std::string CheckpointReader::FilePath(int shard) const {
   return JoinPath(folder_, ShardFileName(shard, manifest_.files_size()));

@@ -131,9 +131,9 @@ absl::StatusOr<v1::CheckpointFile> WriteShardFile(Storage& storage,
   TESSERA_RETURN_IF_ERROR(CheckShardHeader(header));
   const std::string folder =
       JoinPath(root, SetFolderName(header.set.version, header.set.set_id));
-  // Its name lasts from now on, although nothing hangs on it before the manifest
-  // is there: a sync by somebody else that fails in between may drop it, and
-  // later ones would not tell.
+  // Its name lasts from now on, although nothing hangs on it before the
+  // manifest is there: a sync by somebody else that fails in between may drop
+  // it, and later ones would not tell.
   TESSERA_RETURN_IF_ERROR(MakeLastingFolder(storage, folder));
   TESSERA_RETURN_IF_ERROR(
       CheckSpace(storage, folder, ShardGeometry(header).FileBytes()));

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/job/identity.h"
 #include "server/checkpoint/manifest.h"
 #include "server/checkpoint/sets.h"
 #include "server/checkpoint/writer.h"
@@ -33,14 +34,6 @@ absl::StatusOr<RestorePoint> ToRestorePoint(const CheckpointReader& set) {
   }
   return absl::DataLossError(
       absl::StrCat(set.folder(), ": coordinator_state is no CoordinatorState"));
-}
-
-int64_t TotalBytes(const v1::CheckpointManifest& manifest) {
-  int64_t bytes = 0;
-  for (const v1::CheckpointFile& file : manifest.files()) {
-    bytes += file.file_bytes();
-  }
-  return bytes;
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/job/identity.h"
 #include "server/checkpoint/manifest.h"
 
 namespace tessera {

@@ -13,6 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "common/base/check.h"
+#include "common/job/identity.h"
 #include "common/storage/crc32c.h"
 #include "server/checkpoint/format.h"
 #include "server/checkpoint/manifest.h"

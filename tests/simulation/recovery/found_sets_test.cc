@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 #include <vector>
 
+#include "common/job/identity.h"
 #include "server/checkpoint/manifest.h"
 #include "server/checkpoint/sets.h"
 #include "server/checkpoint/writer.h"

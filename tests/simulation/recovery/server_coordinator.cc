@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/job/identity.h"
 #include "server/checkpoint/manifest.h"
 #include "server/checkpoint/sets.h"
 #include "server/checkpoint/writer.h"

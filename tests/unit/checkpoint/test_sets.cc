@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/job/identity.h"
 #include "server/checkpoint/manifest.h"
 #include "tests/support/test_job.h"
 

@@ -11,6 +11,7 @@
 
 #include "common/base/mutex.h"
 #include "common/device/make_device.h"
+#include "common/job/identity.h"
 #include "server/checkpoint/manifest.h"
 #include "server/checkpoint/writer.h"
 #include "tests/support/faulty_storage.h"
