@@ -14,6 +14,11 @@ CheckpointPlan::CheckpointPlan(const v1::CheckpointPolicy& policy,
       shard_count_(static_cast<size_t>(shard_count)),
       draw_set_id_(std::move(draw_set_id)) {}
 
+bool CheckpointPlan::Attempt::all_ready() const {
+  return std::all_of(parts.begin(), parts.end(),
+                     [](const Part& part) { return part.ready; });
+}
+
 bool CheckpointPlan::Attempt::all_written() const {
   return std::all_of(parts.begin(), parts.end(),
                      [](const Part& part) { return part.file.has_value(); });
@@ -116,7 +121,7 @@ uint64_t CheckpointPlan::Request(const Stand& stand) {
 }
 
 bool CheckpointPlan::HoldsBack(int64_t step) const {
-  return attempt_.has_value() && !attempt_->all_ready &&
+  return attempt_.has_value() && !attempt_->all_ready() &&
          step + 1 >= attempt_->version;
 }
 
@@ -161,10 +166,7 @@ void CheckpointPlan::TakeResult(int shard, const v1::CaptureResult& result,
 
 void CheckpointPlan::Advance(absl::Time now) {
   if (!attempt_.has_value()) return;
-  attempt_->all_ready =
-      std::all_of(attempt_->parts.begin(), attempt_->parts.end(),
-                  [](const Part& part) { return part.ready; });
-  if (attempt_->all_ready && attempt_->memory.has_value() &&
+  if (attempt_->all_ready() && attempt_->memory.has_value() &&
       !attempt_->writing.has_value()) {
     attempt_->writing = now;
   }

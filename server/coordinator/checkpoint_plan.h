@@ -124,14 +124,14 @@ class CheckpointPlan {
   struct Attempt {
     int64_t version = 0;
     uint64_t set_id = 0;
-    bool asked_for = false;  // By Request.
-    absl::Time since;        // When it was ordered.
-    bool all_ready = false;
+    bool asked_for = false;             // By Request.
+    absl::Time since;                   // When it was ordered.
     std::optional<StopMemory> memory;   // Once the version is reached.
     std::optional<absl::Time> writing;  // Since then, with all ready.
     std::vector<Part> parts;            // One for each shard.
     bool taken = false;                 // Its files.
 
+    bool all_ready() const;
     bool all_written() const;
   };
 

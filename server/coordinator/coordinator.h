@@ -125,7 +125,7 @@ class Coordinator {
   void Tick(absl::Time now);
 
   // Takes what a shard says of itself, and gives its orders. Does not wait: the
-  // owner calls it again, with the same request, when orders(shard) has changed
+  // owner calls it again, with the same request, when orders() has changed
   // or the wait is over, which also counts as hearing of the shard. Waits of
   // more than MaxAttendWait would make it seem silent. After it, work may have
   // appeared or gone, and a manifest may be there to take. Codes:
@@ -136,7 +136,7 @@ class Coordinator {
                                             absl::Time now);
   absl::Duration MaxAttendWait() const;
   // AttendResponse.orders as of now. Any call may change them.
-  uint64_t orders(int shard) const;
+  uint64_t orders() const { return orders_; }
 
   // Of the servers, as workers are told it: see GetWorkResponse. 0 unless all
   // shards are at it, and where servers do not attend.

@@ -99,8 +99,6 @@ v1::AttendResponse Coordinator::OrdersNow() const {
   return response;
 }
 
-uint64_t Coordinator::orders(int /*shard*/) const { return orders_; }
-
 CheckpointPlan::Stand Coordinator::Stand() const {
   // A job that ended because a server is away cannot have that one's part.
   const bool servers_there =

@@ -21,8 +21,7 @@ CoordinatorHandler::Wait CoordinatorHandler::WaitForOrders(
   wait.look = [this, request, deadline = wait.deadline,
                done = std::move(done)](absl::Time now)
                   ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) -> Answer {
-    if (coordinator_->orders(request.shard()) == request.orders_seen() &&
-        now < deadline) {
+    if (coordinator_->orders() == request.orders_seen() && now < deadline) {
       return nullptr;
     }
     return

@@ -202,9 +202,9 @@ BUGS = (
     Bug("no_hold_back",
         "a step is granted although not all shards will keep its version",
         "server/coordinator/checkpoint_plan.cc",
-        "  return attempt_.has_value() && !attempt_->all_ready &&",
+        "  return attempt_.has_value() && !attempt_->all_ready() &&",
         '  return !TESSERA_PLANTED("no_hold_back") && attempt_.has_value() &&\n'
-        "         !attempt_->all_ready &&",
+        "         !attempt_->all_ready() &&",
         RECOVERY),
     Bug("part_of_a_set",
         "the manifest is written when the first shard's file is there",
