@@ -9,44 +9,26 @@
 #include <iostream>
 #include <string>
 
-#include "absl/strings/numbers.h"
-#include "absl/strings/string_view.h"
+#include "tests/simulation/replay.h"
 #include "tests/simulation/simulation.h"
+#include "tests/support/environment.h"
 #include "tests/support/test_job.h"
 
 namespace tessera {
 namespace {
 
-uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  uint64_t number;
-  return text != nullptr && absl::SimpleAtoi(text, &number) ? number
-                                                            : otherwise;
-}
-
-// The trace's end: what led to the failure.
-std::string Tail(const std::string& text) {
-  constexpr size_t kMaxBytes = 16'000;
-  return text.size() <= kMaxBytes ? text : text.substr(text.size() - kMaxBytes);
-}
-
 // Runs a seed once more, and fails the test with what happened.
 void FailWithTrace(uint64_t seed) {
   const SimulationResult result =
       Simulate(DrawJob(seed), {.seed = seed, .keep_trace = true});
-  FAIL("seed " << seed << ": " << result.complaint
-               << "\nto replay it:\n"
-                  "  bazel test --test_env=TESSERA_SEED="
-               << seed
-               << " --test_output=all "
-                  "//tests/simulation:coordinator_simulation_test\n"
-                  "the trace ends\n"
-               << Tail(result.trace));
+  FAIL(DescribeFailure(seed, result.complaint,
+                       "//tests/simulation:coordinator_simulation_test",
+                       result.trace));
 }
 
 TEST_CASE("every job ends as it must, whatever happens to its workers") {
   if (std::getenv("TESSERA_SEED") != nullptr) {
-    const uint64_t seed = FromEnvironment("TESSERA_SEED", 0);
+    const uint64_t seed = NumberFromEnvironment("TESSERA_SEED", 0);
     const SimulationResult result =
         Simulate(DrawJob(seed), {.seed = seed, .keep_trace = true});
     std::cout << result.trace;
@@ -54,7 +36,7 @@ TEST_CASE("every job ends as it must, whatever happens to its workers") {
     REQUIRE(result.complaint == "");
     return;
   }
-  const uint64_t seeds = FromEnvironment("TESSERA_SEEDS", 2000);
+  const uint64_t seeds = NumberFromEnvironment("TESSERA_SEEDS", 2000);
   int64_t events = 0;
   int64_t faults = 0;
   for (uint64_t seed = 0; seed < seeds; ++seed) {

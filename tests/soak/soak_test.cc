@@ -8,13 +8,11 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstdio>
-#include <cstdlib>
 #include <memory>
 #include <random>
 #include <string>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/file.h"
 #include "tests/integration/job_run.h"
@@ -22,6 +20,7 @@
 #include "tests/soak/disturber.h"
 #include "tests/soak/outcome.h"
 #include "tests/soak/soak_run.h"
+#include "tests/support/environment.h"
 #include "tests/support/status.h"
 
 namespace tessera {
@@ -33,12 +32,6 @@ constexpr double kSecondsBetween = 2;
 constexpr int kTrialSteps = 1500;
 // Checkpoints between two actions.
 constexpr int kCheckpointsBetween = 6;
-
-uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  uint64_t value;
-  return text != nullptr && absl::SimpleAtoi(text, &value) ? value : otherwise;
-}
 
 std::string WriteSoakJob(int64_t steps, int64_t checkpoint_every) {
   return WriteSmallJob(
@@ -69,9 +62,9 @@ void Report(const Disturber& disturber) {
 
 TEST_CASE("a job that is disturbed over and over ends with the same bits") {
   const auto kills =
-      static_cast<int>(FromEnvironment("TESSERA_SOAK_KILLS", 12));
+      static_cast<int>(NumberFromEnvironment("TESSERA_SOAK_KILLS", 12));
   const uint64_t seed =
-      FromEnvironment("TESSERA_SOAK_SEED", std::random_device{}());
+      NumberFromEnvironment("TESSERA_SOAK_SEED", std::random_device{}());
   CAPTURE(kills, seed);
   std::printf("soak: TESSERA_SOAK_KILLS=%d TESSERA_SOAK_SEED=%llu\n", kills,
               static_cast<unsigned long long>(seed));

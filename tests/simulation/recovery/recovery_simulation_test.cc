@@ -14,35 +14,18 @@
 #include <map>
 #include <string>
 
-#include "absl/strings/numbers.h"
+#include "tests/simulation/replay.h"
+#include "tests/support/environment.h"
 
 namespace tessera {
 namespace {
 
-uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  uint64_t number;
-  return text != nullptr && absl::SimpleAtoi(text, &number) ? number
-                                                            : otherwise;
-}
-
-// The trace's end: what led to the failure.
-std::string Tail(const std::string& text) {
-  constexpr size_t kMaxBytes = 16'000;
-  return text.size() <= kMaxBytes ? text : text.substr(text.size() - kMaxBytes);
-}
-
 void FailWithTrace(uint64_t seed) {
   const RecoveryResult result =
       SimulateRecovery({.seed = seed, .keep_trace = true});
-  FAIL("seed " << seed << ": " << result.complaint
-               << "\nto replay it:\n"
-                  "  bazel test --test_env=TESSERA_SEED="
-               << seed
-               << " --test_output=all "
-                  "//tests/simulation/recovery:recovery_simulation_test\n"
-                  "the trace ends\n"
-               << Tail(result.trace));
+  FAIL(DescribeFailure(seed, result.complaint,
+                       "//tests/simulation/recovery:recovery_simulation_test",
+                       result.trace));
 }
 
 struct Totals {
@@ -89,7 +72,7 @@ struct Totals {
 TEST_CASE("every job ends with the reference's bits, whatever dies") {
   spdlog::set_level(spdlog::level::off);
   if (std::getenv("TESSERA_SEED") != nullptr) {
-    const uint64_t seed = FromEnvironment("TESSERA_SEED", 0);
+    const uint64_t seed = NumberFromEnvironment("TESSERA_SEED", 0);
     const RecoveryResult result =
         SimulateRecovery({.seed = seed, .keep_trace = true});
     std::cout << result.trace;
@@ -97,7 +80,7 @@ TEST_CASE("every job ends with the reference's bits, whatever dies") {
     REQUIRE(result.complaint == "");
     return;
   }
-  const uint64_t seeds = FromEnvironment("TESSERA_SEEDS", 2000);
+  const uint64_t seeds = NumberFromEnvironment("TESSERA_SEEDS", 2000);
   Totals totals;
   for (uint64_t seed = 0; seed < seeds; ++seed) {
     const RecoveryResult result = SimulateRecovery({.seed = seed});
