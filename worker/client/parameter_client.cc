@@ -17,7 +17,7 @@
 #include "common/base/live_count.h"
 #include "common/base/status_macros.h"
 #include "common/device/buffer_pool.h"
-#include "common/device/make_device.h"
+#include "common/device/cpu/cpu_device.h"
 #include "common/rpc/completions.h"
 #include "common/rpc/transport.h"
 #include "common/shm/shm_offer.h"
@@ -203,9 +203,8 @@ absl::StatusOr<std::unique_ptr<ParameterClient>> ParameterClient::Create(
     return absl::FailedPreconditionError(
         "no shared memory: this system does not say which machine it is");
   }
-  TESSERA_ASSIGN_OR_RETURN(std::unique_ptr<Device> cpu, MakeDevice("cpu"));
   auto client =
-      std::make_unique<GrpcParameterClient>(plan, std::move(cpu), options);
+      std::make_unique<GrpcParameterClient>(plan, MakeCpuDevice(), options);
   const TransportOptions transport{
       .block_bytes =
           plan.block_elements() * static_cast<int64_t>(sizeof(float)),

@@ -8,7 +8,6 @@
 #include "absl/cleanup/cleanup.h"
 #include "common/base/status_macros.h"
 #include "worker/client/parameter_client.h"
-#include "worker/model/network.h"
 #include "worker/train/work_loop.h"
 #include "worker/train/workshop.h"
 
@@ -75,10 +74,10 @@ absl::Status Trainer::Work(const v1::JoinResponse& joined) {
                                .tracer = options_.tracer}));
   const int max_samples =
       std::max(shop->job.microbatch_size(), shop->job.chunk_examples());
-  TESSERA_ASSIGN_OR_RETURN(
-      std::unique_ptr<Network> network,
-      Network::Create(shop->job, max_samples,
-                      {.device = options_.device, .tf32 = options_.tf32}));
+  TESSERA_ASSIGN_OR_RETURN(std::unique_ptr<Network> network,
+                           options_.make_network(shop->job, max_samples,
+                                                 {.device = options_.device,
+                                                  .tf32 = options_.tf32}));
   WorkLoop loop(coordinator_, *shop, std::move(client), std::move(network),
                 joined, options_.tracer);
   absl::Status status = loop.Run();

@@ -29,6 +29,7 @@
 #include "common/shm/shm_use.h"
 #include "common/trace/trace.h"
 #include "worker/client/coordinator_client.h"
+#include "worker/model/network.h"
 
 namespace tessera {
 
@@ -45,6 +46,7 @@ struct TrainerOptions {
   ChannelSecurity security;
   // With servers on the same machine.
   ShmUse shared_memory = ShmUse::kAuto;
+  MakeNetwork make_network = nullptr;  // Required.
   // What computes, and whether with TensorFloat-32: see NetworkOptions. The
   // device must outlive the trainer.
   Device* device = nullptr;

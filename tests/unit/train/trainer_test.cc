@@ -40,9 +40,11 @@ class RunningWorker {
                                              MutexLock lock(&mutex_);
                                              reports_.push_back(report);
                                            }})),
-        trainer_(
-            {.servers = servers, .label = "me", .unreachable_after = kPatience},
-            *coordinator_),
+        trainer_({.servers = servers,
+                  .label = "me",
+                  .unreachable_after = kPatience,
+                  .make_network = Network::Create},
+                 *coordinator_),
         thread_([this] { result_ = trainer_.Run(); }) {}
   ~RunningWorker() {
     if (thread_.joinable()) (void)Stop();
