@@ -5,5 +5,5 @@
 
 int main(int argc, char** argv) {
   tessera::PosixStorage storage;
-  return tessera::ServerMain(argc, argv, storage);
+  return tessera::ServerMain(argc, argv, storage, {});
 }

@@ -212,7 +212,7 @@ int Serve(Server& server, const ServerOptions& options, Ending& ending,
                                                     how.message())));
 }
 
-int Main(Storage& storage) {
+int Main(Storage& storage, const ServerParts& parts) {
   if (absl::Status status = CheckFlags(); !status.ok()) {
     return Fail(kExitUsage, status);
   }
@@ -230,7 +230,7 @@ int Main(Storage& storage) {
   Ending ending;
   options.on_refused = [&ending](const absl::Status& why) { ending.Fail(why); };
   StopOnSignal signals;
-  const auto server = Server::Start(*std::move(job), options);
+  const auto server = Server::Start(*std::move(job), options, parts);
   if (!server.ok()) {
     return Fail(IsUsersMistake(server.status()) ? kExitUsage : kExitFailed,
                 server.status());
@@ -246,13 +246,14 @@ int Main(Storage& storage) {
 
 }  // namespace
 
-int ServerMain(int argc, char** argv, Storage& storage) {
+int ServerMain(int argc, char** argv, Storage& storage,
+               const ServerParts& parts) {
   KeepFreedMemory();
   RaiseDescriptorLimit();
   spdlog::set_default_logger(spdlog::stderr_logger_mt("server"));
   gpr_set_log_function(LogGrpc);
   ParseFlags(argc, argv, kUsage, {__FILE__, kSecurityFlagsFile});
-  return Main(storage);
+  return Main(storage, parts);
 }
 
 }  // namespace tessera

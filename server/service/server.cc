@@ -7,7 +7,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/status_macros.h"
-#include "common/device/make_device.h"
 #include "server/checkpoint/format.h"
 #include "server/coordinator/coordinator.h"
 #include "server/service/grpc_coordinator_link.h"
@@ -59,17 +58,17 @@ Server::Server(Job job, const ShardPlan& plan, std::unique_ptr<Device> device,
       storage_(options.storage != nullptr ? *options.storage : file_system_) {}
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(
-    Job job, const ServerOptions& options) {
+    Job job, const ServerOptions& options, const ServerParts& parts) {
   TESSERA_ASSIGN_OR_RETURN(
       ShardPlan plan,
       ShardPlan::Create(job.layout().total_elements(), options.shard_count,
                         job.block_bytes()));
   TESSERA_RETURN_IF_ERROR(CheckOptions(options));
   TESSERA_ASSIGN_OR_RETURN(std::unique_ptr<Device> device,
-                           MakeDevice(options.device));
+                           parts.make_device(options.device));
   auto server = absl::WrapUnique(
       new Server(std::move(job), plan, std::move(device), options));
-  TESSERA_RETURN_IF_ERROR(server->Listen(options));
+  TESSERA_RETURN_IF_ERROR(server->Listen(options, parts));
   if (options.servers_attend) TESSERA_RETURN_IF_ERROR(server->Attend(options));
   return server;
 }
@@ -105,15 +104,16 @@ void Server::MakeKeeper(const std::string& root,
       std::make_unique<CheckpointKeeper>(job_, storage_, std::move(options));
 }
 
-absl::Status Server::Listen(const ServerOptions& options) {
+absl::Status Server::Listen(const ServerOptions& options,
+                            const ServerParts& parts) {
   TESSERA_ASSIGN_OR_RETURN(
       ServerMemory memory,
       MakeServerMemory(options.shared_memory,
                        plan_.ShardElements(options.shard).size() *
                            static_cast<int64_t>(sizeof(float))));
   TESSERA_ASSIGN_OR_RETURN(
-      store_, ShardStore::Create(job_, plan_, options.shard, *device_, nullptr,
-                                 memory.region));
+      store_, parts.make_store(job_, plan_, options.shard, *device_, nullptr,
+                               memory.region));
   // Until the coordinator says where to start from.
   if (options.servers_attend) store_->Suspend();
 

@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/device/device.h"
+#include "common/device/make_device.h"
 #include "common/job/job.h"
 #include "common/plan/shard_plan.h"
 #include "common/rpc/credentials.h"
@@ -32,7 +33,7 @@ struct ServerOptions {
   int shard_count = 1;
   // "host:port"; port 0 takes any that is free.
   std::string listen = "127.0.0.1:0";
-  // See MakeDevice.
+  // Its name: see MakeDevice.
   std::string device = "auto";
   ChannelSecurity security;
   // With workers on the same machine.
@@ -61,6 +62,12 @@ struct ServerOptions {
   Tracer* tracer = nullptr;
 };
 
+// What a server is made of.
+struct ServerParts {
+  decltype(&MakeDevice) make_device = MakeDevice;
+  decltype(&ShardStore::Create) make_store = ShardStore::Create;
+};
+
 // Serves from Start to Shutdown or destruction. For one thread.
 class Server {
  public:
@@ -69,7 +76,7 @@ class Server {
   // ShardStore::Create, Endpoint::Start and, with checkpoints, of
   // FindRestorePoints.
   static absl::StatusOr<std::unique_ptr<Server>> Start(
-      Job job, const ServerOptions& options);
+      Job job, const ServerOptions& options, const ServerParts& parts = {});
 
   // "host:port", with the port that is really listened on.
   const std::string& address() const { return endpoint_->address(); }
@@ -86,7 +93,7 @@ class Server {
   Server(Job job, const ShardPlan& plan, std::unique_ptr<Device> device,
          const ServerOptions& options);
 
-  absl::Status Listen(const ServerOptions& options);
+  absl::Status Listen(const ServerOptions& options, const ServerParts& parts);
   absl::StatusOr<CoordinatorOptions> MakeCoordinatorOptions(
       const ServerOptions& options);
   void MakeKeeper(const std::string& root,

@@ -60,7 +60,7 @@ int Main(int argc, char** argv) {
   PosixStorage disk;
   KillPointStorage storage(
       disk, [&pending](absl::string_view point) { pending.Pass(point); });
-  return ServerMain(argc, argv, storage);
+  return ServerMain(argc, argv, storage, {});
 }
 
 }  // namespace
