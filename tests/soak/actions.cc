@@ -25,6 +25,8 @@ const char* NameOf(Action action) {
       return "kill a server, and one more while the job recovers";
     case Action::kStopWorkerPastLease:
       return "stop a worker past its lease";
+    case Action::kSlowWorker:
+      return "slow a worker down";
     case Action::kStopServer:
       return "stop a server for a moment";
     case Action::kCutConnections:

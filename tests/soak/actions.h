@@ -19,10 +19,11 @@ enum class Action {
   kKillServerAgain,      // One, and another (or its successor) while the job
                          // has not recovered.
   kStopWorkerPastLease,  // SIGSTOP, and SIGCONT once its work is another's.
+  kSlowWorker,           // To a tenth of its speed, for two seconds.
   kStopServer,           // SIGSTOP, and SIGCONT after a moment.
   kCutConnections,       // Of a worker that is behind a proxy.
 };
-inline constexpr int kActions = 10;
+inline constexpr int kActions = 11;
 
 const char* NameOf(Action action);
 

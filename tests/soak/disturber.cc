@@ -162,17 +162,31 @@ absl::Status Disturber::StopFor(pid_t pid, absl::Duration time) {
   return status;
 }
 
-absl::Status Disturber::StopWorkerPastLease() {
+absl::StatusOr<pid_t> Disturber::AnyWorker() {
   std::vector<pid_t> workers;
   // The last action may have killed them all.
   TESSERA_RETURN_IF_ERROR(LookUntil(
-      "a worker to stop",
+      "a worker",
       [&] {
         workers = run_.Workers();
         return !workers.empty();
       },
       kLongest));
-  return StopFor(workers[random_() % workers.size()], kPastLease);
+  return workers[random_() % workers.size()];
+}
+
+absl::Status Disturber::StopWorkerPastLease() {
+  TESSERA_ASSIGN_OR_RETURN(const pid_t worker, AnyWorker());
+  return StopFor(worker, kPastLease);
+}
+
+absl::Status Disturber::SlowWorker() {
+  TESSERA_ASSIGN_OR_RETURN(const pid_t worker, AnyWorker());
+  for (int i = 0; i < 20; ++i) {
+    TESSERA_RETURN_IF_ERROR(StopFor(worker, absl::Milliseconds(90)));
+    absl::SleepFor(absl::Milliseconds(10));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Disturber::StopServer() {
@@ -208,6 +222,8 @@ absl::Status Disturber::Do(Action action) {
       return KillServerAgain();
     case Action::kStopWorkerPastLease:
       return StopWorkerPastLease();
+    case Action::kSlowWorker:
+      return SlowWorker();
     case Action::kStopServer:
       return StopServer();
     case Action::kCutConnections:

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "tests/soak/actions.h"
 #include "tests/soak/guest_worker.h"
@@ -68,7 +69,9 @@ class Disturber {
   absl::Status KillAllWorkers();
   absl::Status KillServerAgain();
   absl::Status StopFor(pid_t pid, absl::Duration time);
+  absl::StatusOr<pid_t> AnyWorker();
   absl::Status StopWorkerPastLease();
+  absl::Status SlowWorker();
   absl::Status StopServer();
   void Kill(const std::string& kind, pid_t pid);
   std::string Where() const;
