@@ -94,7 +94,8 @@ std::string DescribeStatus(const v1::GetStatusResponse& status) {
         &text, "shard ", shard.shard(), "      ",
         shard.incarnation() == 0
             ? "never heard of"
-            : absl::StrCat("heard of ", Seconds(shard.silent_ms()), " ago, ",
+            : absl::StrCat(shard.address(), ", heard of ",
+                           Seconds(shard.silent_ms()), " ago, ",
                            shard.incarnations(), " process(es) so far"),
         shard.generation() == status.generation() ? "" : ", not serving", "\n");
   }

@@ -61,6 +61,7 @@ absl::Status ShardRoll::Hear(const v1::AttendRequest& request, bool follows,
     Replace(shard, request.incarnation());
   }
   shard.last_heard = now;
+  shard.address = request.address();
   // A late message says less than one before it.
   shard.generation = std::max(shard.generation, request.generation());
 
@@ -193,6 +194,7 @@ void ShardRoll::WriteTo(absl::Time now, v1::GetStatusResponse& status) const {
     row.set_incarnation(shard.incarnation);
     row.set_incarnations(shard.incarnations);
     row.set_generation(shard.generation);
+    row.set_address(shard.address);
     if (shard.incarnation == 0) continue;
     row.set_silent_ms(absl::ToInt64Milliseconds(now - shard.last_heard));
   }

@@ -84,6 +84,7 @@ class ShardRoll {
  private:
   struct Shard {
     uint64_t incarnation = 0;  // 0: never heard of.
+    std::string address;       // For people.
     int incarnations = 0;
     int64_t generation = 0;  // The highest it said that it serves.
     bool is_at_generation = false;

@@ -226,8 +226,18 @@ TEST_CASE("a checkpoint is made when somebody asks, and says where it is") {
       output.substr(folder, output.find('\n', folder) - folder);
   REQUIRE(Run({kCtl, "verify", set}, &output) == 0);
   REQUIRE(Run({kCtl, "status", server}, &output) == 0);
-  for (const char* word : {"training", "checkpoint", "shard 1", "worker-0"}) {
+  INFO(output);
+  for (const char* word : {"training", "checkpoint", "worker-0"}) {
     REQUIRE(absl::StrContains(output, word));
+  }
+  for (int shard = 0; shard < 2; ++shard) {
+    const std::string listens =
+        ReadFile(
+            absl::StrCat(run.run_dir(), "/logs/server-", shard, ".address"))
+            .value();
+    REQUIRE(absl::StrContains(
+        output, absl::StrCat("shard ", shard, "      ",
+                             listens.substr(0, listens.find('\n')), ", ")));
   }
   REQUIRE(Run({kCtl, "status", "127.0.0.1:1", "--timeout_seconds=1"},
               &output) == 2);
