@@ -2,52 +2,23 @@
 // writing, and then the power.
 
 #include <catch2/catch.hpp>
-#include <vector>
 
-#include "common/job/identity.h"
-#include "server/checkpoint/manifest.h"
 #include "server/checkpoint/sets.h"
-#include "server/checkpoint/writer.h"
 #include "server/service/checkpoint_keeper.h"
 #include "tests/simulation/recovery/mortal_storage.h"
 #include "tests/simulation/recovery/reference.h"
 #include "tests/support/faulty_storage.h"
+#include "tests/unit/checkpoint/test_sets.h"
 
 namespace tessera {
 namespace {
 
-constexpr char kRoot[] = "/checkpoints";
-
-// Zeros, for want of anything better.
-class Zeros : public CheckpointSource {
- public:
-  absl::Status Read(int, const Interval&, absl::Span<float> out) override {
-    for (float& value : out) value = 0;
-    return absl::OkStatus();
-  }
-};
-
-absl::Status WriteSet(Storage& storage, const Job& job) {
-  const int64_t elements = job.layout().total_elements();
-  const SetIdentity set{.job_fingerprint = job.fingerprint(),
-                        .version = 3,
-                        .set_id = CheckpointSetId(7)};
-  Zeros zeros;
-  NoPacer pacer;
-  const auto file = WriteShardFile(storage, kRoot,
-                                   {.set = set,
-                                    .elements = {0, elements},
-                                    .total_elements = elements,
-                                    .optimizer = OptimizerStateOf(job.proto()),
-                                    .piece_elements = 64},
-                                   zeros, pacer);
-  if (!file.ok()) return file.status();
-  v1::CheckpointManifest manifest;
-  SetIdentityOf(set, manifest);
-  manifest.set_job(SerializeJob(job.proto()));
-  manifest.set_total_elements(elements);
-  *manifest.add_files() = *file;
-  return WriteManifest(storage, kRoot, manifest);
+absl::Status WriteSetOf(const Job& job, Storage& storage) {
+  return WriteSet(storage, {.job = job,
+                            .version = 3,
+                            .set_id = CheckpointSetId(7),
+                            .shard_count = 1,
+                            .piece_elements = 64});
 }
 
 TEST_CASE("what a coordinator starts from outlasts the power") {
@@ -62,7 +33,7 @@ TEST_CASE("what a coordinator starts from outlasts the power") {
       REQUIRE(MakeFolders(disk, kRoot).ok());
       MortalStorage storage(disk);
       storage.DieAtOperation(n, [&died] { died = true; });
-      const absl::Status written = WriteSet(storage, job);
+      const absl::Status written = WriteSetOf(job, storage);
       REQUIRE(written.ok() == !died);
       const auto points = FindRestorePoints(disk, kRoot, job);
       REQUIRE(points.ok());
@@ -92,7 +63,7 @@ TEST_CASE("the folder for checkpoints outlasts the power, whoever made it") {
       const auto first = FindRestorePoints(storage, kRoot, job);
       REQUIRE(first.ok() == !died);
       REQUIRE(FindRestorePoints(disk, kRoot, job).ok());
-      REQUIRE(WriteSet(disk, job).ok());
+      REQUIRE(WriteSetOf(job, disk).ok());
       disk.CrashAtOperation(1);
       (void)disk.List(kRoot);
       disk.Restart();

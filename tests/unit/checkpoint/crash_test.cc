@@ -220,14 +220,7 @@ TEST_CASE("a manifest is not written about files that are not there",
   FaultyStorage storage(1);
   REQUIRE(MakeFolders(storage, kRoot).ok());
   const TestSet set = SetOfVersion(2, 2);
-  std::vector<v1::CheckpointFile> files;
-  for (int shard = 0; shard < 2; ++shard) {
-    TestSource source(2);
-    NoPacer pacer;
-    files.push_back(
-        WriteShardFile(storage, kRoot, HeaderOf(set, shard), source, pacer)
-            .value());
-  }
+  const auto files = WriteShardFiles(storage, set).value();
   REQUIRE(storage.RemoveFile(FileOf(set, 1)).ok());
   CHECK_THAT(WriteManifest(storage, kRoot, MakeManifest(set, files)),
              IsError(StatusCode::kDataLoss, "shard-00001", "not there"));
@@ -240,14 +233,7 @@ TEST_CASE("a manifest that may not last is not left for anyone to find",
   FaultyStorage storage(1);
   REQUIRE(MakeFolders(storage, kRoot).ok());
   const TestSet set = SetOfVersion(2, 2);
-  std::vector<v1::CheckpointFile> files;
-  for (int shard = 0; shard < 2; ++shard) {
-    TestSource source(2);
-    NoPacer pacer;
-    files.push_back(
-        WriteShardFile(storage, kRoot, HeaderOf(set, shard), source, pacer)
-            .value());
-  }
+  const auto files = WriteShardFiles(storage, set).value();
   storage.FailNth(StorageOp::kSyncFolder, 1, absl::UnknownError("I/O error"));
   CHECK_THAT(WriteManifest(storage, kRoot, MakeManifest(set, files)),
              IsError(StatusCode::kUnknown, "I/O error"));

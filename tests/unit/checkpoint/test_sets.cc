@@ -77,7 +77,8 @@ v1::CheckpointManifest MakeManifest(const TestSet& set,
   return manifest;
 }
 
-absl::Status WriteSet(Storage& storage, const TestSet& set) {
+absl::StatusOr<std::vector<v1::CheckpointFile>> WriteShardFiles(
+    Storage& storage, const TestSet& set) {
   std::vector<v1::CheckpointFile> files;
   for (int shard = 0; shard < set.shard_count; ++shard) {
     TestSource source(set.version);
@@ -87,6 +88,12 @@ absl::Status WriteSet(Storage& storage, const TestSet& set) {
         WriteShardFile(storage, kRoot, HeaderOf(set, shard), source, pacer));
     files.push_back(std::move(file));
   }
+  return files;
+}
+
+absl::Status WriteSet(Storage& storage, const TestSet& set) {
+  TESSERA_ASSIGN_OR_RETURN(std::vector<v1::CheckpointFile> files,
+                           WriteShardFiles(storage, set));
   return WriteManifest(storage, kRoot, MakeManifest(set, std::move(files)));
 }
 

@@ -58,6 +58,9 @@ std::string FolderOf(const TestSet& set);
 std::string FileOf(const TestSet& set, int shard);
 std::string ManifestOf(const TestSet& set);
 
+// Writes all shards' files: what the manifest says of them.
+absl::StatusOr<std::vector<v1::CheckpointFile>> WriteShardFiles(
+    Storage& storage, const TestSet& set);
 // Writes the whole set as servers would. OK is the acknowledgement.
 absl::Status WriteSet(Storage& storage, const TestSet& set);
 // The manifest that WriteSet writes, for files written so far.

@@ -7,49 +7,28 @@
 
 #include "common/base/mutex.h"
 #include "server/checkpoint/manifest.h"
-#include "server/checkpoint/pacer.h"
 #include "server/checkpoint/sets.h"
-#include "server/checkpoint/writer.h"
 #include "tests/support/faulty_storage.h"
 #include "tests/support/status.h"
 #include "tests/support/test_job.h"
+#include "tests/unit/checkpoint/test_sets.h"
 
 namespace tessera {
 namespace {
 
 using Code = absl::StatusCode;
 
-constexpr char kRoot[] = "/run/sets";
-
-class Zeros : public CheckpointSource {
- public:
-  absl::Status Read(int, const Interval&, absl::Span<float> out) override {
-    for (float& value : out) value = 0;
-    return absl::OkStatus();
-  }
-};
-
 // One shard's file, and the manifest as the coordinator gives it.
 v1::CheckpointManifest WriteFiles(Storage& storage, const Job& job,
                                   int64_t version, uint64_t set_id) {
-  const int64_t elements = job.layout().total_elements();
-  const SetIdentity set = {.job_fingerprint = job.fingerprint(),
-                           .version = version,
-                           .set_id = CheckpointSetId(set_id)};
-  Zeros source;
-  NoPacer pacer;
-  const auto file = WriteShardFile(storage, kRoot,
-                                   {.set = set,
-                                    .elements = {0, elements},
-                                    .total_elements = elements,
-                                    .optimizer = OptimizerStateOf(job.proto()),
-                                    .piece_elements = kDefaultPieceElements},
-                                   source, pacer);
-  REQUIRE_OK(file);
-  v1::CheckpointManifest manifest;
-  SetIdentityOf(set, manifest);
-  manifest.set_total_elements(elements);
-  *manifest.add_files() = *file;
+  const TestSet set = {.job = job,
+                       .version = version,
+                       .set_id = CheckpointSetId(set_id),
+                       .shard_count = 1};
+  const auto files = WriteShardFiles(storage, set);
+  REQUIRE_OK(files);
+  v1::CheckpointManifest manifest = MakeManifest(set, *files);
+  manifest.clear_job();
   v1::CoordinatorState state;
   state.set_best_loss(0.5);
   manifest.set_coordinator_state(state.SerializeAsString());
