@@ -4,21 +4,15 @@
 #ifndef TESSERA_WORKER_WORKER_MAIN_H_
 #define TESSERA_WORKER_WORKER_MAIN_H_
 
-#include <memory>
-
-#include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
-#include "common/device/device.h"
+#include "common/device/make_device.h"
 #include "worker/model/network.h"
 
 namespace tessera {
 
-// What a worker computes on and with.
+// What a worker is made of. Who takes the defaults links their libraries.
 struct WorkerParts {
-  // As MakeDevice of common/device/make_device.h.
-  absl::StatusOr<std::unique_ptr<Device>> (*make_device)(
-      absl::string_view name);
-  MakeNetwork make_network;
+  decltype(&MakeDevice) make_device = MakeDevice;
+  decltype(&Network::Create) make_network = Network::Create;
 };
 
 // Runs a worker as the flags say, until its job ends or it is told to stop.

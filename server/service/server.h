@@ -62,7 +62,7 @@ struct ServerOptions {
   Tracer* tracer = nullptr;
 };
 
-// What a server is made of.
+// What a server is made of. Who takes the defaults links their libraries.
 struct ServerParts {
   decltype(&MakeDevice) make_device = MakeDevice;
   decltype(&ShardStore::Create) make_store = ShardStore::Create;

@@ -51,12 +51,6 @@ struct NetworkOptions {
   bool tf32 = false;
 };
 
-class Network;
-
-// As Network::Create.
-using MakeNetwork = absl::StatusOr<std::unique_ptr<Network>> (*)(
-    const Job& job, int max_samples, const NetworkOptions& options);
-
 // Not thread-safe. A result is a pure function of the arguments (and of the
 // kind of processor): a CPU's kernels run on the calling thread alone, a GPU's
 // sum in a fixed order.

@@ -46,7 +46,8 @@ struct TrainerOptions {
   ChannelSecurity security;
   // With servers on the same machine.
   ShmUse shared_memory = ShmUse::kAuto;
-  MakeNetwork make_network = nullptr;  // Required.
+  // Makes the model. Who takes the default links its library.
+  decltype(&Network::Create) make_network = Network::Create;
   // What computes, and whether with TensorFloat-32: see NetworkOptions. The
   // device must outlive the trainer.
   Device* device = nullptr;
