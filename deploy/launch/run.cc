@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -92,8 +93,10 @@ RunResult MakeResult(const Job& job, const v1::GetStatusResponse& status,
     result.test_accuracy = watch.history().evaluations().back().accuracy();
   }
   if (result.seconds > 0) {
+    const int64_t steps =
+        std::max<int64_t>(result.steps - watch.first_steps(), 0);
     result.samples_per_second =
-        static_cast<double>(result.steps * job.batch_size()) / result.seconds;
+        static_cast<double>(steps * job.batch_size()) / result.seconds;
   }
   return result;
 }

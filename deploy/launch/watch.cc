@@ -137,6 +137,9 @@ absl::StatusOr<std::optional<v1::GetStatusResponse>> Watch::Look() {
     return std::nullopt;
   }
   NoteGeneration(*status);
+  if (!first_steps_ && status->phase() != v1::PHASE_RECOVERING) {
+    first_steps_ = status->steps_done();
+  }
   if (!status->checkpoint().newest_folder().empty()) {
     newest_checkpoint_ = status->checkpoint().newest_folder();
   }

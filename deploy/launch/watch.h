@@ -61,6 +61,9 @@ class Watch {
 
   // From the start to the last look.
   absl::Duration elapsed() const { return last_look_ - start_; }
+  // Steps that were done when the job was first seen: by an earlier run, or
+  // before this watch.
+  int64_t first_steps() const { return first_steps_.value_or(0); }
   const RunHistory& history() const { return history_; }
   // How often servers have gone back to an earlier version, as far as was seen.
   int recoveries() const { return recoveries_; }
@@ -91,6 +94,7 @@ class Watch {
   const absl::Time start_;
   absl::Time last_look_;
   absl::Time last_answer_;
+  std::optional<int64_t> first_steps_;
   std::optional<Progress> shown_;
   std::string newest_checkpoint_ = "none";
   std::optional<absl::Time> stop_seen_;

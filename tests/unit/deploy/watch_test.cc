@@ -97,6 +97,16 @@ TEST_CASE("the watch ends with the job, and has seen its steps") {
   REQUIRE(f.watch.history().steps().size() == 3);
 }
 
+TEST_CASE("steps of an earlier run are told from this one's") {
+  Fixture f;
+  // Before the servers have loaded what they go on from.
+  f.observer.answers = {f.observer.MakeStatus(v1::PHASE_RECOVERING, 0),
+                        f.observer.MakeStatus(v1::PHASE_TRAINING, 2),
+                        f.observer.MakeStatus(v1::PHASE_ENDED, 3)};
+  REQUIRE_OK(f.watch.UntilEnd());
+  REQUIRE(f.watch.first_steps() == 2);
+}
+
 TEST_CASE("a request to stop is passed on once") {
   Fixture f;
   f.observer.answers = {f.observer.MakeStatus(v1::PHASE_TRAINING, 1)};
