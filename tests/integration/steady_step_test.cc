@@ -154,8 +154,11 @@ TEST_CASE("a steady step allocates nothing large and faults on no page") {
   int64_t fewest_faults = std::numeric_limits<int64_t>::max();
   large_allocations = 0;
   largest = 0;
-  // Several rounds, as libraries may start a thread at any time.
-  for (int round = 0; round < 3; ++round) {
+  // Until one round is without: libraries may start a thread at any time, and
+  // on a busy machine more buffers than ever before may be full at one moment.
+  // A fault that steps have of themselves is in every round.
+  constexpr int kRounds = 50;
+  for (int round = 0; round < kRounds && fewest_faults > 0; ++round) {
     const int64_t before = MinorFaults();
     loop.Steps(kSteps);
     fewest_faults = std::min(fewest_faults, MinorFaults() - before);
