@@ -303,7 +303,6 @@ void FillOperationDefaults(v1::Operation& operation) {
   }
 }
 
-// How a job is run is no part of it.
 // Keeps the parser's messages, with the place of each.
 class ErrorCollector : public google::protobuf::io::ErrorCollector {
  public:
