@@ -53,6 +53,23 @@ int Run(const std::vector<std::string>& argv, std::string* output) {
   return ending.has_value() ? ending->exit_status : -1;
 }
 
+std::string ServerAddress(const LaunchRun& run, int shard) {
+  const auto listens =
+      ReadFile(absl::StrCat(run.run_dir(), "/logs/server-", shard, ".address"))
+          .value_or("");
+  return listens.substr(0, listens.find('\n'));
+}
+
+// Until the job says that it has a checkpoint: how many steps that takes is the
+// disk's affair.
+void AwaitCheckpoint(const LaunchRun& run) {
+  REQUIRE(Eventually([&] {
+    std::string output;
+    return Run({kCtl, "status", ServerAddress(run, 0)}, &output) == 0 &&
+           absl::StrContains(output, "/checkpoint-0");
+  }));
+}
+
 TEST_CASE("servers are killed, shard 0's too, and the bits stay") {
   LaunchRun run(WriteSmallJob({.steps = kSteps}), 2, 2,
                 {"--checkpoint_every_steps=20"});
@@ -88,7 +105,7 @@ TEST_CASE("a run that was interrupted goes on, on other servers") {
                                           "--checkpoint_every_steps=10"};
   {
     LaunchRun first(job, 2, 2, flags);
-    REQUIRE(Eventually([&] { return first.StepsSeen() > 100; }));
+    AwaitCheckpoint(first);
     first.command().Signal(SIGKILL);
     REQUIRE(first.command().Wait().has_value());
   }
@@ -162,7 +179,7 @@ TEST_CASE("a run that went back and is stopped tells of what it has done") {
 TEST_CASE("SIGTERM ends a run that cannot end its step") {
   LaunchRun run(WriteSmallJob({.steps = 1000000}), 2, 2,
                 {"--checkpoint_every_steps=10", "--stop_within_seconds=2"});
-  REQUIRE(Eventually([&] { return run.StepsSeen() > 100; }));
+  AwaitCheckpoint(run);
   const auto children = Descendants(run.command().pid(), "tessera_");
   const auto servers = Descendants(run.command().pid(), "--shard=1");
   REQUIRE(servers.size() == 1);
@@ -197,10 +214,10 @@ TEST_CASE("a server that is stopped for a while is waited for") {
 TEST_CASE("a wait that is too long ends the job with a status of its own") {
   LaunchRun run(
       WriteSmallJob({.steps = 1000000,
-                     .extra = "operation { wait { stop_after_seconds: 1 } "
+                     .extra = "operation { wait { stop_after_seconds: 5 } "
                               "checkpoint { every_steps: 10 } }"}),
       2, 1);
-  REQUIRE(Eventually([&] { return run.StepsSeen() > 100; }));
+  AwaitCheckpoint(run);
   const auto servers = Descendants(run.command().pid(), "--shard=1");
   REQUIRE_FALSE(servers.empty());
   kill(servers.front(), SIGSTOP);
@@ -215,9 +232,7 @@ TEST_CASE("a wait that is too long ends the job with a status of its own") {
 TEST_CASE("a checkpoint is made when somebody asks, and says where it is") {
   LaunchRun run(WriteSmallJob({.steps = 1000000}), 2, 2);
   REQUIRE(Eventually([&] { return run.StepsSeen() > 5; }));
-  const auto address = ReadFile(run.run_dir() + "/logs/server-0.address");
-  REQUIRE(address.ok());
-  const std::string server = address->substr(0, address->find('\n'));
+  const std::string server = ServerAddress(run, 0);
   std::string output;
   REQUIRE(Run({kCtl, "checkpoint", server}, &output) == 0);
   const size_t folder = output.find(run.run_dir());
@@ -231,13 +246,9 @@ TEST_CASE("a checkpoint is made when somebody asks, and says where it is") {
     REQUIRE(absl::StrContains(output, word));
   }
   for (int shard = 0; shard < 2; ++shard) {
-    const std::string listens =
-        ReadFile(
-            absl::StrCat(run.run_dir(), "/logs/server-", shard, ".address"))
-            .value();
-    REQUIRE(absl::StrContains(
-        output, absl::StrCat("shard ", shard, "      ",
-                             listens.substr(0, listens.find('\n')), ", ")));
+    REQUIRE(absl::StrContains(output,
+                              absl::StrCat("shard ", shard, "      ",
+                                           ServerAddress(run, shard), ", ")));
   }
   REQUIRE(Run({kCtl, "status", "127.0.0.1:1", "--timeout_seconds=1"},
               &output) == 2);
