@@ -211,6 +211,33 @@ TEST_CASE("a server that is stopped for a while is waited for") {
   REQUIRE(run.Summary()["recoveries"] == 0);
 }
 
+// The launcher is stopped meanwhile, so that it neither starts servers again
+// nor fetches the parameters before they die.
+TEST_CASE("servers that die once the job has ended still hand it over") {
+  const std::vector<std::string> shards =
+      GENERATE(std::vector<std::string>{"--shard=1"},
+               std::vector<std::string>{"--shard=0"},
+               std::vector<std::string>{"--shard=0", "--shard=1"});
+  LaunchRun run(WriteSmallJob({.steps = kSteps}), 2, 2,
+                {"--checkpoint_every_steps=100"});
+  REQUIRE(Eventually([&] { return run.StepsSeen() > 20; }));
+  kill(run.command().pid(), SIGSTOP);
+  REQUIRE(Eventually([&] {
+    std::string output;
+    return Run({kCtl, "status", ServerAddress(run, 0)}, &output) == 0 &&
+           absl::StrContains(output, "ended");
+  }));
+  for (const std::string& shard : shards) {
+    const auto servers = Descendants(run.command().pid(), shard);
+    REQUIRE(servers.size() == 1);
+    kill(servers.front(), SIGKILL);
+  }
+  kill(run.command().pid(), SIGCONT);
+  run.RequireSuccess();
+  REQUIRE(run.Summary()["params_sha256"] == Undisturbed());
+  REQUIRE(run.Summary()["checkpoint_version"] == kSteps);
+}
+
 TEST_CASE("a wait that is too long ends the job with a status of its own") {
   LaunchRun run(
       WriteSmallJob({.steps = 1000000,
