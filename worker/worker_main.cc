@@ -88,14 +88,17 @@ int Run(const WorkerParts& parts) {
     spdlog::error("{}", std::string(shared_memory.status().message()));
     return kExitUsage;
   }
-  TrainerOptions options{.servers = absl::StrSplit(servers, ','),
-                         .label = absl::GetFlag(FLAGS_label),
-                         .data_dir = absl::GetFlag(FLAGS_data_dir),
-                         .unreachable_after = absl::Seconds(
-                             absl::GetFlag(FLAGS_unreachable_after_seconds)),
-                         .security = SecurityFromFlags(),
-                         .shared_memory = *shared_memory,
-                         .make_network = parts.make_network};
+  TrainerOptions options{
+      .servers = absl::StrSplit(servers, ','),
+      .label = absl::GetFlag(FLAGS_label),
+      .data_dir = absl::GetFlag(FLAGS_data_dir),
+      .unreachable_after =
+          absl::Seconds(absl::GetFlag(FLAGS_unreachable_after_seconds)),
+      .on_outage =
+          [](const std::string& report) { spdlog::warn("{}", report); },
+      .security = SecurityFromFlags(),
+      .shared_memory = *shared_memory,
+      .make_network = parts.make_network};
   if (options.label.empty()) options.label = DefaultLabel();
   const auto device = parts.make_device(absl::GetFlag(FLAGS_device));
   if (!device.ok()) {
@@ -123,9 +126,7 @@ int Run(const WorkerParts& parts) {
       CoordinatorClient::Create({.server = options.servers[0],
                                  .unreachable_after = options.unreachable_after,
                                  .security = options.security,
-                                 .on_outage = [](const std::string& report) {
-                                   spdlog::warn("{}", report);
-                                 }});
+                                 .on_outage = options.on_outage});
   Trainer trainer(options, *coordinator);
   signals.Start([&trainer] {
     spdlog::info("stopping");

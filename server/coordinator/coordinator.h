@@ -96,10 +96,9 @@ class Coordinator {
   // Takes scores for chunks [chunk_begin, chunk_begin + scores.size()) of the
   // evaluation at `version`. Scores for an evaluation that is over or has not
   // begun, of another generation, or for chunks that are in already, change
-  // nothing. Codes: NOT_FOUND for
-  // no member; INVALID_ARGUMENT for chunks out of range, a version that is
-  // never evaluated, a loss that is NaN or infinite, or more correct answers
-  // than the chunk has samples.
+  // nothing. Codes: NOT_FOUND for no member; INVALID_ARGUMENT for chunks out of
+  // range, a version that is never evaluated, a loss that is NaN or infinite,
+  // or more correct answers than the chunk has samples.
   absl::Status ReportEvaluation(WorkerId worker, int64_t generation,
                                 int64_t version, int chunk_begin,
                                 absl::Span<const ChunkScore> scores,
@@ -154,9 +153,9 @@ class Coordinator {
 
   // The manifest of a set whose files are all written: to be written now, and
   // then told of by OnManifestWritten. Gives it once. It lacks `job` and
-  // `written_unix_ms`, which the caller fills in (SerializeJob is
-  // server/checkpoint's), and nobody has checked that the files' intervals tile
-  // the vector: WriteManifest does.
+  // `written_unix_ms`, which the caller fills in (SerializeJob is in
+  // common/job/identity.h), and nobody has checked that the files' intervals
+  // tile the vector: WriteManifest does.
   std::optional<v1::CheckpointManifest> TakeManifest();
   // The set is complete and lasts, or never will be. Changes nothing for a set
   // that was given up meanwhile. `bytes` are those of all files.

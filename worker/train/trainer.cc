@@ -28,8 +28,6 @@ Transport TransportOf(ShmUse use) {
   return Transport::kAuto;
 }
 
-void LogOutage(const std::string& report) { spdlog::warn("{}", report); }
-
 void LogSummary(const TrainTimes& times, const ClientTraffic& traffic) {
   const absl::Duration total = times.compute + times.waiting;
   spdlog::info(
@@ -65,7 +63,7 @@ absl::Status Trainer::Work(const v1::JoinResponse& joined) {
                                .worker = WorkerId(joined.worker_id()),
                                .servers = options_.servers,
                                .unreachable_after = options_.unreachable_after,
-                               .on_outage = LogOutage,
+                               .on_outage = options_.on_outage,
                                .security = options_.security,
                                .transport = TransportOf(options_.shared_memory),
                                .region = shop->region,

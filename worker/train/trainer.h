@@ -15,6 +15,7 @@
 #define TESSERA_WORKER_TRAIN_TRAINER_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -43,6 +44,8 @@ struct TrainerOptions {
   // Replaces the directory that the job names; may be empty.
   std::string data_dir;
   absl::Duration unreachable_after = absl::Minutes(10);
+  // See ParameterClientOptions.
+  std::function<void(const std::string&)> on_outage;
   ChannelSecurity security;
   // With servers on the same machine.
   ShmUse shared_memory = ShmUse::kAuto;
