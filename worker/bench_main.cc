@@ -4,7 +4,6 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -56,18 +55,12 @@ Setting FirstSetting(const BenchOptions& options) {
 
 absl::StatusOr<RunEnvironment> MakeEnvironment(const BenchFlags& flags,
                                                const std::string& folder) {
-  std::error_code ignored;
-  const std::filesystem::path self =
-      std::filesystem::read_symlink("/proc/self/exe", ignored);
-  RunEnvironment environment{.bench_binary = self.string(),
+  RunEnvironment environment{.bench_binary = OwnPath(),
                              .server_binary = flags.server_binary,
                              .folder = folder,
                              .running_raw = flags.raw_servers_at};
   if (environment.server_binary.empty()) {
-    environment.server_binary =
-        (self.parent_path() / "../server/tessera_server")
-            .lexically_normal()
-            .string();
+    environment.server_binary = InstalledProgram("server/tessera_server");
   }
   if (flags.servers_at.empty() &&
       access(environment.server_binary.c_str(), X_OK) != 0) {

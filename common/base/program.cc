@@ -4,8 +4,10 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <set>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "absl/flags/commandlineflag.h"
@@ -88,6 +90,16 @@ std::vector<std::string> ParseFlagsAndArguments(
   RefuseUnknownFlags(argc, argv);
   const std::vector<char*> rest = absl::ParseCommandLine(argc, argv);
   return {rest.begin() + 1, rest.end()};
+}
+
+std::string OwnPath() {
+  std::error_code ignored;
+  return std::filesystem::read_symlink("/proc/self/exe", ignored).string();
+}
+
+std::string InstalledProgram(absl::string_view name) {
+  const std::filesystem::path self = OwnPath();
+  return (self.parent_path().parent_path() / std::string(name)).string();
 }
 
 }  // namespace tessera

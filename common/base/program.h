@@ -23,6 +23,13 @@ std::vector<std::string> ParseFlagsAndArguments(
     int argc, char** argv, absl::string_view usage,
     std::initializer_list<absl::string_view> files);
 
+// Where this program lies, links resolved.
+std::string OwnPath();
+
+// Where another of an installation lies, say "server/tessera_server": in a
+// folder beside this program's. Whether it is there is not looked at.
+std::string InstalledProgram(absl::string_view name);
+
 }  // namespace tessera
 
 #endif  // TESSERA_COMMON_BASE_PROGRAM_H_

@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -13,6 +12,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "common/base/file.h"
+#include "common/base/program.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/security_flags.h"
 #include "worker/data/dataset.h"
@@ -72,13 +72,8 @@ ABSL_FLAG(std::string, worker_binary, "",
 namespace tessera {
 namespace {
 
-// The program's own place, which its siblings are found from.
-std::string Sibling(const std::string& given, const char* relative) {
-  if (!given.empty()) return given;
-  std::error_code error;
-  const std::filesystem::path self =
-      std::filesystem::read_symlink("/proc/self/exe", error);
-  return (self.parent_path().parent_path() / relative).string();
+std::string ProgramAt(const std::string& given, const char* installed) {
+  return given.empty() ? InstalledProgram(installed) : given;
 }
 
 // The job's name, fit for a folder's.
@@ -217,10 +212,10 @@ absl::StatusOr<std::string> MakeRunDir(const Job& job) {
 
 RunOptions OptionsFromFlags(const std::string& run_dir, int servers) {
   RunOptions options{
-      .cluster = {.server_binary = Sibling(absl::GetFlag(FLAGS_server_binary),
-                                           "server/tessera_server"),
-                  .worker_binary = Sibling(absl::GetFlag(FLAGS_worker_binary),
-                                           "worker/tessera_worker"),
+      .cluster = {.server_binary = ProgramAt(absl::GetFlag(FLAGS_server_binary),
+                                             "server/tessera_server"),
+                  .worker_binary = ProgramAt(absl::GetFlag(FLAGS_worker_binary),
+                                             "worker/tessera_worker"),
                   .run_dir = run_dir,
                   .servers = servers,
                   .workers = absl::GetFlag(FLAGS_workers),
