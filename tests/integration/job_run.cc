@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/substitute.h"
 #include "common/base/file.h"
@@ -79,6 +80,12 @@ nlohmann::json LaunchRun::Summary() const {
   const auto text = ReadFile(run_dir_ + "/summary.json");
   REQUIRE(text.ok());
   return nlohmann::json::parse(*text);
+}
+
+std::string LaunchRun::ServerAddress(int shard) const {
+  const auto text =
+      ReadFile(absl::StrCat(run_dir_, "/logs/server-", shard, ".address"));
+  return std::string(absl::StripAsciiWhitespace(text.value_or("")));
 }
 
 int LaunchRun::StepsSeen() const {

@@ -44,6 +44,9 @@ class LaunchRun {
   // summary.json, parsed.
   nlohmann::json Summary() const;
 
+  // Where the shard's server listens; empty until it does.
+  std::string ServerAddress(int shard) const;
+
   // Steps recorded in metrics.jsonl so far.
   int StepsSeen() const;
 

@@ -5,7 +5,6 @@
 #include <catch2/catch.hpp>
 #include <string>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/substitute.h"
 #include "common/base/file.h"
@@ -62,11 +61,10 @@ TEST_CASE("64 workers share a job, and the bits are those of one") {
   LaunchRun run(WriteJob(1000000), 2, kWorkers);
   std::string address;
   REQUIRE(Eventually([&] {
-    address = ReadFile(run.run_dir() + "/logs/server-0.address").value_or("");
+    address = run.ServerAddress(0);
     return !address.empty();
   }));
-  const auto coordinator = CoordinatorClient::Create(
-      {.server = std::string(absl::StripAsciiWhitespace(address))});
+  const auto coordinator = CoordinatorClient::Create({.server = address});
   int contributors = 0;
   REQUIRE(Eventually([&] {
     const auto status = coordinator->GetStatus();

@@ -54,30 +54,26 @@ int Run(const std::vector<std::string>& argv, std::string* output) {
   return ending.has_value() ? ending->exit_status : -1;
 }
 
-std::string ServerAddress(const LaunchRun& run, int shard) {
-  const auto listens =
-      ReadFile(absl::StrCat(run.run_dir(), "/logs/server-", shard, ".address"))
-          .value_or("");
-  return listens.substr(0, listens.find('\n'));
+// What tessera_ctl says of the job; empty while nobody answers.
+std::string StatusText(const LaunchRun& run) {
+  std::string output;
+  return Run({kCtl, "status", run.ServerAddress(0)}, &output) == 0 ? output
+                                                                   : "";
 }
 
 // What the job says of its steps, which the run's files learn a little later.
 std::string StepsLine(const LaunchRun& run) {
-  std::string output;
-  REQUIRE(Run({kCtl, "status", ServerAddress(run, 0)}, &output) == 0);
-  const size_t begin = output.find("\nsteps ");
+  const std::string status = StatusText(run);
+  const size_t begin = status.find("\nsteps ");
   REQUIRE(begin != std::string::npos);
-  return output.substr(begin + 1, output.find('\n', begin + 1) - begin - 1);
+  return status.substr(begin + 1, status.find('\n', begin + 1) - begin - 1);
 }
 
 // Until the job says that it has a checkpoint: how many steps that takes is the
 // disk's affair.
 void AwaitCheckpoint(const LaunchRun& run) {
-  REQUIRE(Eventually([&] {
-    std::string output;
-    return Run({kCtl, "status", ServerAddress(run, 0)}, &output) == 0 &&
-           absl::StrContains(output, "/checkpoint-0");
-  }));
+  REQUIRE(Eventually(
+      [&] { return absl::StrContains(StatusText(run), "/checkpoint-0"); }));
 }
 
 TEST_CASE("servers are killed, shard 0's too, and the bits stay") {
@@ -240,9 +236,7 @@ TEST_CASE("servers that die once the job has ended still hand it over") {
   REQUIRE(Eventually([&] { return run.StepsSeen() > 20; }));
   kill(run.command().pid(), SIGSTOP);
   REQUIRE(Eventually([&] {
-    std::string output;
-    return Run({kCtl, "status", ServerAddress(run, 0)}, &output) == 0 &&
-           absl::StrContains(output, "phase        ended");
+    return absl::StrContains(StatusText(run), "phase        ended");
   }));
   for (const std::string& shard : shards) {
     const auto servers = Descendants(run.command().pid(), shard);
@@ -276,9 +270,8 @@ TEST_CASE("a wait that is too long ends the job with a status of its own") {
 TEST_CASE("a checkpoint is made when somebody asks, and says where it is") {
   LaunchRun run(WriteSmallJob({.steps = 1000000}), 2, 2);
   REQUIRE(Eventually([&] { return run.StepsSeen() > 5; }));
-  const std::string server = ServerAddress(run, 0);
   std::string output;
-  REQUIRE(Run({kCtl, "checkpoint", server}, &output) == 0);
+  REQUIRE(Run({kCtl, "checkpoint", run.ServerAddress(0)}, &output) == 0);
   const size_t folder = output.find(run.run_dir());
   REQUIRE(folder != std::string::npos);
   const std::string set =
@@ -286,8 +279,8 @@ TEST_CASE("a checkpoint is made when somebody asks, and says where it is") {
   REQUIRE(Run({kCtl, "verify", set}, &output) == 0);
   // Now and then it evaluates, and workers come when they are ready.
   REQUIRE(Eventually([&] {
-    return Run({kCtl, "status", server}, &output) == 0 &&
-           absl::StrContains(output, "phase        training") &&
+    output = StatusText(run);
+    return absl::StrContains(output, "phase        training") &&
            absl::StrContains(output, "worker-0") &&
            absl::StrContains(output, "worker-1");
   }));
@@ -296,7 +289,7 @@ TEST_CASE("a checkpoint is made when somebody asks, and says where it is") {
   for (int shard = 0; shard < 2; ++shard) {
     REQUIRE(absl::StrContains(output,
                               absl::StrCat("shard ", shard, "      ",
-                                           ServerAddress(run, shard), ", ")));
+                                           run.ServerAddress(shard), ", ")));
   }
   REQUIRE(Run({kCtl, "status", "127.0.0.1:1", "--timeout_seconds=1"},
               &output) == 2);
